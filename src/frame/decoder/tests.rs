@@ -37,7 +37,7 @@ fn each_octet_is_visited_a_constant_number_of_times() {
     for wire in [long_line, many_lines, open_body, sized_body, ends_of_line] {
         for chunk in [1, 2, 1024, 1500, usize::MAX] {
             for feed in [Decoder::feed_slice as fn(&mut Decoder, &[u8]), |decoder, chunk| {
-                decoder.feed(Bytes::copy_from_slice(chunk))
+                decoder.feed(Bytes::copy_from_slice(chunk));
             }] {
                 let visits = visits_in_chunks(wire.as_bytes(), chunk, feed);
                 let most = VISITS * wire.len();
