@@ -1,0 +1,150 @@
+//! The headers of a frame, as a view.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::escape::Escaping;
+use super::layout::{HeaderLine, Layout};
+use super::{HeaderKey, HeaderName};
+
+/// The headers of a [`Frame`](super::Frame) or [`FrameRef`](super::FrameRef), in the order in which
+/// they stand.
+///
+/// A view that is cheap to copy. Names and values come without escapes; they are copied only where
+/// a `\` stands in them. If a header is repeated, the first one counts (STOMP 1.2, "Repeated Header
+/// Entries").
+///
+/// ```
+/// use stompbox::frame::{Command, Frame};
+///
+/// let frame = Frame::new(Command::Message).with_header("foo", "World").with_header("foo", "Hello");
+/// let headers = frame.headers();
+/// assert_eq!(headers.get("foo").as_deref(), Some("World"));
+/// assert_eq!(headers.get_all("foo").collect::<Vec<_>>(), ["World", "Hello"]);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Headers<'a> {
+    bytes: &'a [u8],
+    layout: &'a Layout,
+}
+
+impl<'a> Headers<'a> {
+    pub(super) fn new(bytes: &'a [u8], layout: &'a Layout) -> Self {
+        Self { bytes, layout }
+    }
+
+    /// The value of the first header called `name`.
+    pub fn get<K: HeaderKey>(self, name: K) -> Option<Cow<'a, str>> {
+        self.get_all(name).next()
+    }
+
+    /// The values of all headers called `name`.
+    pub fn get_all<K: HeaderKey>(self, name: K) -> impl Iterator<Item = Cow<'a, str>> {
+        let known = name.known();
+        self.entries()
+            .filter(move |header| match known {
+                Some(_) => header.known() == known,
+                None => header.known().is_none() && header.name() == name.as_text(),
+            })
+            .map(|header| header.value())
+    }
+
+    /// Whether there is a header called `name`.
+    pub fn contains<K: HeaderKey>(self, name: K) -> bool {
+        match name.known() {
+            Some(known) => self.layout.find(known).is_some(),
+            None => self.entries().any(|header| header.name() == name.as_text()),
+        }
+    }
+
+    /// Names and values.
+    pub fn iter(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        self.entries().map(|header| (header.name(), header.value()))
+    }
+
+    /// The headers, each with its well-known name if it has one. Nothing is unescaped until it is
+    /// asked for.
+    pub fn entries(self) -> impl Iterator<Item = Header<'a>> {
+        self.layout.lines.iter().map(move |line| Header {
+            bytes: self.bytes,
+            line: *line,
+            escaping: self.layout.escaping,
+            padded: self.layout.padded,
+        })
+    }
+
+    /// How many headers there are; repeated ones count each time.
+    pub fn len(self) -> usize {
+        self.layout.lines.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Secrets are hidden.
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.entries().map(|header| {
+                let secret = header.known().is_some_and(HeaderName::is_secret);
+                let value = if secret { Cow::Borrowed("(hidden)") } else { header.value() };
+                (header.name(), value)
+            }))
+            .finish()
+    }
+}
+
+/// Equal if they have the same names and values in the same order. `content-length` does not
+/// count: it is a matter of how the frame was written.
+impl PartialEq for Headers<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let content = |header: &Header<'_>| header.known() != Some(HeaderName::ContentLength);
+        let pair = |header: Header<'_>| (header.name().into_owned(), header.value().into_owned());
+        self.entries().filter(content).map(pair).eq(other.entries().filter(content).map(pair))
+    }
+}
+
+impl Eq for Headers<'_> {}
+
+/// One header of [`Headers::entries`].
+#[derive(Clone, Copy)]
+pub struct Header<'a> {
+    bytes: &'a [u8],
+    line: HeaderLine,
+    escaping: Escaping,
+    padded: bool,
+}
+
+impl<'a> Header<'a> {
+    /// The well-known name that this header has.
+    pub fn known(&self) -> Option<HeaderName> {
+        self.line.known
+    }
+
+    /// The name, without escapes.
+    pub fn name(&self) -> Cow<'a, str> {
+        self.text(self.line.name(self.bytes, self.padded))
+    }
+
+    /// The value, without escapes.
+    pub fn value(&self) -> Cow<'a, str> {
+        self.text(self.line.value(self.bytes, self.padded))
+    }
+
+    /// The decoder has checked that the head is UTF-8, and it is cut at ASCII only.
+    fn text(&self, octets: &'a [u8]) -> Cow<'a, str> {
+        self.escaping.unescape(std::str::from_utf8(octets).unwrap_or_default())
+    }
+}
+
+/// A secret is hidden.
+impl fmt::Debug for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = self.known().is_some_and(HeaderName::is_secret);
+        let value = if secret { Cow::Borrowed("(hidden)") } else { self.value() };
+        write!(f, "{:?}: {value:?}", self.name())
+    }
+}

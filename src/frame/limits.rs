@@ -1,0 +1,76 @@
+//! How large a frame may be.
+
+/// Octets in the command line and the headers: 16 KiB. A bearer token takes up to some 8 KiB (that
+/// is what HTTP servers allow for a header), and real heads are a few hundred octets.
+const DEFAULT_HEAD: usize = 16 * 1024;
+
+/// Headers in a frame: 128. The busiest frames seen in the field carry about 30.
+const DEFAULT_HEADERS: usize = 128;
+
+/// Octets in a body: 1 MiB. Chat and event payloads are far below; larger ones belong elsewhere.
+const DEFAULT_BODY: usize = 1024 * 1024;
+
+/// No limit can be set above these: offsets in a frame are kept in 32 bits.
+const MAX_HEAD: usize = 1 << 26;
+const MAX_BODY: usize = 1 << 31;
+
+/// How large a frame may be; enforced before memory is taken for what exceeds it.
+///
+/// ```
+/// use stompbox::frame::Limits;
+///
+/// let limits = Limits::default().with_body(64 * 1024);
+/// assert_eq!(limits.body(), 65_536);
+/// assert_eq!(limits.head(), 16_384);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    head: usize,
+    headers: usize,
+    body: usize,
+}
+
+impl Limits {
+    /// Octets before the body: the command line, the header lines and the blank line, with their
+    /// ends of line. Default: 16 KiB.
+    pub const fn head(&self) -> usize {
+        self.head
+    }
+
+    /// Headers in a frame. Default: 128.
+    pub const fn headers(&self) -> usize {
+        self.headers
+    }
+
+    /// Octets in the body. Default: 1 MiB.
+    pub const fn body(&self) -> usize {
+        self.body
+    }
+
+    /// Sets [`head`](Self::head), in octets. More than 64 MiB is taken as 64 MiB.
+    #[must_use]
+    pub const fn with_head(mut self, octets: usize) -> Self {
+        self.head = if octets > MAX_HEAD { MAX_HEAD } else { octets };
+        self
+    }
+
+    /// Sets [`headers`](Self::headers).
+    #[must_use]
+    pub const fn with_headers(mut self, count: usize) -> Self {
+        self.headers = count;
+        self
+    }
+
+    /// Sets [`body`](Self::body), in octets. More than 2 GiB is taken as 2 GiB.
+    #[must_use]
+    pub const fn with_body(mut self, octets: usize) -> Self {
+        self.body = if octets > MAX_BODY { MAX_BODY } else { octets };
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: DEFAULT_HEAD, headers: DEFAULT_HEADERS, body: DEFAULT_BODY }
+    }
+}
