@@ -5,4 +5,8 @@
 pub mod broker;
 pub mod frame;
 pub mod handshake;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod session;
+#[cfg(feature = "server")]
+pub mod websocket;

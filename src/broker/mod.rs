@@ -1,1 +1,112 @@
-//! The `broker` layer.
+//! Brokers: what takes messages from publishers to subscribers.
+//!
+//! [`Broker`] is the trait that a server holds as `Arc<dyn Broker>`. [`MemoryBroker`] is the one
+//! built in. [`Router`] is what every broker delivers through: from a destination to the
+//! [`Outlet`]s of its subscribers on this node.
+//!
+//! Nothing here does I/O, spawns, sleeps or reads a clock: instants come in with a [`Turn`], sockets
+//! are reached through [`Outlet`], and work that would take too long is handed to the [`Host`].
+
+mod capabilities;
+mod destination;
+mod error;
+mod host;
+mod memory;
+mod message;
+mod outcome;
+mod outlet;
+mod router;
+mod subscriber;
+mod turn;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use capabilities::{Capabilities, Capability, TransactionGuarantee};
+pub use destination::{Destination, DestinationError};
+pub use error::BrokerError;
+pub use host::Host;
+pub use memory::{MemoryBroker, MemoryBrokerBuilder};
+pub use message::{Message, MessageBuilder, is_withheld};
+pub use outcome::{Completer, Outcome};
+pub use outlet::{Outlet, Taken};
+pub use router::{Router, Work};
+pub use subscriber::{Subscriber, SubscriberId};
+pub use turn::Turn;
+
+/// Takes messages to those who subscribed to their destination.
+///
+/// `publish`, `subscribe`, `unsubscribe`, `settle` and `commit` take effect in the order in which
+/// they are *called*, not in the order in which their [`Outcome`]s are awaited. An outcome completes
+/// when the broker has taken responsibility; a RECEIPT is sent only then. Dropping an outcome
+/// cancels nothing, and a retry never overtakes what was called later.
+pub trait Broker: Send + Sync + 'static {
+    /// What this broker can do. The server refuses the rest by ERROR.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Tells the broker who runs it. Called once, before anything else.
+    fn attach(&self, host: Arc<dyn Host>);
+
+    /// Publishes a message to its destination.
+    fn publish(&self, message: Message, turn: &mut Turn) -> Outcome;
+
+    /// Adds a subscriber. From the call on it is delivered everything that is published later.
+    fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome;
+
+    /// Removes a subscriber. What it was delivered from a queue and has not settled is put back, in
+    /// order.
+    fn unsubscribe(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        turn: &mut Turn,
+    ) -> Outcome;
+
+    /// Settles deliveries: an ACK or a NACK.
+    fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome;
+
+    /// Applies the operations of a transaction, in order
+    /// ([`TransactionGuarantee`] says how far they hold together).
+    fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome;
+
+    /// When [`handle_deadline`](Self::handle_deadline) wants to be called next. It is asked again
+    /// after that, and whenever the broker calls [`Host::deadline_changed`].
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what is due at `turn.now()`.
+    fn handle_deadline(&self, turn: &mut Turn) {
+        let _ = turn;
+    }
+}
+
+/// Settles deliveries of one subscription (STOMP 1.2, "ACK" and "NACK").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settle {
+    /// Where the messages came from.
+    pub destination: Destination,
+    /// Whom they were delivered to.
+    pub subscriber: SubscriberId,
+    /// The [`tag`](crate::session::Delivery::tag)s of the deliveries.
+    pub tags: Vec<u64>,
+    /// What becomes of them.
+    pub settlement: Settlement,
+}
+
+pub use crate::session::Settlement;
+
+/// One step of a transaction.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A SEND.
+    Publish(Message),
+    /// An ACK or a NACK.
+    Settle(Settle),
+}

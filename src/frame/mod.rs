@@ -64,6 +64,7 @@ mod limits;
 mod owned;
 mod parse;
 mod scan;
+mod shared;
 mod version;
 
 pub use borrowed::FrameRef;
@@ -76,4 +77,5 @@ pub use headers::{Header, Headers};
 pub use leniency::Leniency;
 pub use limits::Limits;
 pub use owned::Frame;
+pub use shared::SharedMessage;
 pub use version::Version;

@@ -1,0 +1,123 @@
+//! The `stompbox` program: a STOMP server to try out, to test clients against and to measure.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use stompbox::server::{
+    Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server,
+    ServerSettings, WebSocketPaths,
+};
+
+/// How long connections may take to close after Ctrl-C.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// STOMP over WebSocket.
+#[derive(Parser)]
+#[command(version, about)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves STOMP with the in-memory broker until Ctrl-C.
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The address to listen on for WebSockets; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
+    ws: String,
+    /// The path of the STOMP endpoint.
+    #[arg(long, default_value = "/ws")]
+    path: String,
+    /// An address to listen on for STOMP over plain TCP as well.
+    #[arg(long, value_name = "ADDRESS")]
+    tcp: Option<String>,
+    /// The only login that may connect. Without it anybody may.
+    #[arg(long, requires = "passcode")]
+    login: Option<String>,
+    /// The passcode of that login.
+    #[arg(long, requires = "login")]
+    passcode: Option<String>,
+    /// The path of a plain WebSocket echo, for conformance suites.
+    #[arg(long, value_name = "PATH")]
+    echo: Option<String>,
+    /// How many seconds a connection may take to send CONNECT.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    connect_timeout: u64,
+}
+
+fn main() -> ExitCode {
+    let Command::Serve(serve) = Program::parse().command;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let served = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(serve.run()));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stompbox: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Serve {
+    async fn run(self) -> Result<(), Box<dyn Error>> {
+        let mut settings = ServerSettings::default();
+        settings.session.connect_timeout = Duration::from_secs(self.connect_timeout);
+        let mut builder = Server::builder().settings(settings);
+        if let (Some(login), Some(passcode)) = (self.login, self.passcode) {
+            builder = builder.authenticate(OneLogin { login, passcode });
+        }
+        let server = builder.build();
+
+        let mut paths = WebSocketPaths::new(&self.path);
+        if let Some(echo) = &self.echo {
+            paths = paths.echo(echo);
+        }
+        let address = server.listen_websocket(&self.ws, paths).await?;
+        println!("ws: ws://{address}{}", self.path);
+        if let Some(echo) = &self.echo {
+            println!("echo: ws://{address}{echo}");
+        }
+        if let Some(tcp) = &self.tcp {
+            println!("tcp: {}", server.listen_tcp(tcp).await?);
+        }
+
+        tokio::signal::ctrl_c().await?;
+        server.shutdown(SHUTDOWN).await;
+        Ok(())
+    }
+}
+
+/// Lets one login in.
+struct OneLogin {
+    login: String,
+    passcode: String,
+}
+
+impl Authenticate for OneLogin {
+    fn authenticate(&self, request: ConnectRequest) -> Authenticating {
+        let login = request.login().is_some_and(|login| equal(&login, &self.login));
+        let passcode = request.passcode().is_some_and(|passcode| equal(&passcode, &self.passcode));
+        let decision = if login & passcode {
+            Ok(Principal::new(self.login.clone()))
+        } else {
+            Err(AuthenticationError::refused())
+        };
+        Box::pin(std::future::ready(decision))
+    }
+}
+
+/// Whether two texts are the same, in a time that does not tell how far they are.
+fn equal(given: &str, expected: &str) -> bool {
+    let mut different = u8::from(given.len() != expected.len());
+    for (given, expected) in given.bytes().chain(std::iter::repeat(0)).zip(expected.bytes()) {
+        different |= given ^ expected;
+    }
+    different == 0
+}

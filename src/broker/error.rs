@@ -1,0 +1,49 @@
+use thiserror::Error;
+
+use super::{Capability, DestinationError};
+
+/// Why a broker refused or could not do what it was asked.
+///
+/// The server answers the frame concerned with an ERROR that carries this text.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The destination's name is not valid.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// No prefix that this broker knows begins the destination.
+    #[error("nothing handles the destination {destination}; this broker knows {known}")]
+    UnknownDestination {
+        /// The destination as it was given.
+        destination: String,
+        /// The prefixes that the broker serves, in words.
+        known: String,
+    },
+    /// The broker cannot do this at all: see [`Broker::capabilities`](super::Broker::capabilities).
+    #[error("this broker does not support {capability} (asked for on {destination})")]
+    Unsupported {
+        /// What is not supported.
+        capability: Capability,
+        /// Where it was asked for.
+        destination: String,
+    },
+    /// The destination holds as many messages as it may.
+    #[error("{destination} is full: it holds {bytes} of at most {limit} bytes")]
+    Full {
+        /// The destination.
+        destination: String,
+        /// Bytes held.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The engine behind the broker cannot be reached at present.
+    #[error("{engine} cannot be reached at present")]
+    Unavailable {
+        /// The engine's name.
+        engine: &'static str,
+    },
+    /// The broker was shut down before it took responsibility.
+    #[error("the broker was closed")]
+    Closed,
+}

@@ -1,0 +1,257 @@
+//! The broker built in: everything in this process's memory.
+
+mod builder;
+mod queue;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::session::Delivery;
+
+use super::{
+    Broker, BrokerError, Capabilities, Capability, Destination, Host, Message, Operation, Outcome,
+    Router, Settle, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+};
+
+pub use builder::MemoryBrokerBuilder;
+use queue::{Bytes, Queue};
+
+/// The broker built in: topics and queues in memory, for one node.
+///
+/// - `/topic/…`: a message goes to every subscriber that is there when it is published, in the order
+///   of publishing. Without subscribers it is dropped.
+/// - `/queue/…`: a message goes to one of the consumers and waits while there is none. It is gone
+///   when its consumer acknowledged it or, in mode `auto`, when it was delivered; what a consumer
+///   leaves unsettled goes back to its old place. What a queue and all queues hold is bounded:
+///   beyond that a SEND is refused.
+///
+/// Prefixes and bounds: [`MemoryBroker::builder`].
+///
+/// Its outcomes are complete when they are returned.
+#[derive(Debug)]
+pub struct MemoryBroker {
+    settings: MemoryBrokerBuilder,
+    router: Router,
+    queues: RwLock<HashMap<Destination, Arc<Queue>>>,
+    /// What all queues hold.
+    held: Arc<Bytes>,
+}
+
+/// What a destination is, by its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Topic,
+    Queue,
+}
+
+impl MemoryBroker {
+    /// A broker with the default prefixes and bounds.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets prefixes and bounds.
+    pub fn builder() -> MemoryBrokerBuilder {
+        MemoryBrokerBuilder::new()
+    }
+
+    /// The router that topics are delivered through.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// How many messages a queue holds, unsettled ones included.
+    pub fn queued(&self, destination: &Destination) -> usize {
+        self.queue(destination).map_or(0, |queue| queue.messages())
+    }
+
+    fn queue(&self, destination: &Destination) -> Option<Arc<Queue>> {
+        self.queues.read().get(destination).cloned()
+    }
+
+    /// Runs `act` on a queue that is made if it is not there and dropped if nothing is left in it.
+    fn on_queue<T>(&self, destination: &Destination, act: impl FnOnce(&Queue) -> T) -> T {
+        // The read lock is held while acting, so that nobody drops the queue in between.
+        let queues = self.queues.read();
+        if let Some(queue) = queues.get(destination) {
+            return act(queue);
+        }
+        drop(queues);
+        let mut queues = self.queues.write();
+        let made = || Arc::new(Queue::new(self.settings.queue_bytes, Arc::clone(&self.held)));
+        let queue = queues.entry(destination.clone()).or_insert_with(made);
+        act(queue)
+    }
+
+    fn drop_if_idle(&self, destination: &Destination) {
+        let idle = self.queue(destination).is_some_and(|queue| queue.is_idle());
+        if idle {
+            let mut queues = self.queues.write();
+            if queues.get(destination).is_some_and(|queue| queue.is_idle()) {
+                queues.remove(destination);
+            }
+        }
+    }
+
+    fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
+        let begins = |prefixes: &[String]| {
+            prefixes.iter().any(|prefix| {
+                let rest = destination.as_str().strip_prefix(prefix.as_str());
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            })
+        };
+        if destination.is_pattern() {
+            return Err(BrokerError::Unsupported {
+                capability: Capability::Patterns,
+                destination: destination.to_string(),
+            });
+        }
+        if begins(&self.settings.topics) {
+            Ok(Kind::Topic)
+        } else if begins(&self.settings.queues) {
+            Ok(Kind::Queue)
+        } else {
+            Err(BrokerError::UnknownDestination {
+                destination: destination.to_string(),
+                known: self.settings.prefixes(),
+            })
+        }
+    }
+
+    fn try_publish(&self, message: Message, turn: &mut Turn) -> Result<(), BrokerError> {
+        match self.kind(message.destination())? {
+            Kind::Topic => {
+                let destination = message.destination().clone();
+                self.router.route(&destination, Delivery::new(message.into_shared()), turn);
+            }
+            Kind::Queue => {
+                let destination = message.destination().clone();
+                let added = self.on_queue(&destination, |queue| queue.add(&message));
+                added?;
+                self.dispatch(&destination, turn);
+            }
+        }
+        Ok(())
+    }
+
+    fn dispatch(&self, destination: &Destination, turn: &Turn) {
+        if let Some(queue) = self.queue(destination) {
+            queue.dispatch(turn.now());
+            drop(queue);
+            self.drop_if_idle(destination);
+        }
+    }
+
+    fn try_settle(&self, settle: &Settle, turn: &Turn) {
+        if let Some(queue) = self.queue(&settle.destination) {
+            queue.settle(settle);
+            self.dispatch(&settle.destination, turn);
+        }
+    }
+
+    /// What would make an operation fail, found before any of them is applied.
+    fn check(&self, operations: &[Operation]) -> Result<(), BrokerError> {
+        let mut added: HashMap<&Destination, usize> = HashMap::new();
+        for operation in operations {
+            if let Operation::Publish(message) = operation
+                && self.kind(message.destination())? == Kind::Queue
+            {
+                *added.entry(message.destination()).or_default() += message.shared().size();
+            }
+        }
+        let total = added.values().sum();
+        for (destination, bytes) in added {
+            self.on_queue(destination, |queue| queue.check_room(destination, bytes, total))?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for MemoryBroker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Broker for MemoryBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            queues: true,
+            settle: true,
+            transactions: TransactionGuarantee::Atomic,
+            ..Capabilities::default()
+        }
+    }
+
+    fn attach(&self, host: Arc<dyn Host>) {
+        self.router.attach(host);
+    }
+
+    fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
+        Outcome::ready(self.try_publish(message, turn))
+    }
+
+    fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome {
+        match self.kind(destination) {
+            Err(error) => return error.into(),
+            Ok(Kind::Topic) => {
+                self.router.subscribe(destination, subscriber);
+            }
+            Ok(Kind::Queue) => {
+                self.on_queue(destination, |queue| queue.join(subscriber));
+                self.dispatch(destination, turn);
+            }
+        }
+        Outcome::done()
+    }
+
+    fn unsubscribe(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        turn: &mut Turn,
+    ) -> Outcome {
+        match self.kind(destination) {
+            Err(error) => return error.into(),
+            Ok(Kind::Topic) => {
+                self.router.unsubscribe(destination, subscriber);
+            }
+            Ok(Kind::Queue) => {
+                if let Some(queue) = self.queue(destination) {
+                    queue.leave(subscriber);
+                    self.dispatch(destination, turn);
+                }
+            }
+        }
+        Outcome::done()
+    }
+
+    fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
+        self.try_settle(&settle, turn);
+        Outcome::done()
+    }
+
+    fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
+        if let Err(error) = self.check(&operations) {
+            return error.into();
+        }
+        for operation in operations {
+            match operation {
+                Operation::Publish(message) => {
+                    if let Err(error) = self.try_publish(message, turn) {
+                        return error.into();
+                    }
+                }
+                Operation::Settle(settle) => self.try_settle(&settle, turn),
+            }
+        }
+        Outcome::done()
+    }
+}

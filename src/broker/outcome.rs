@@ -1,0 +1,124 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_channel::oneshot;
+
+use super::BrokerError;
+
+/// What becomes of a call to a [`Broker`](super::Broker): complete at once for the in-memory
+/// broker, pending for one that waits for an engine.
+///
+/// It completes when the broker has taken responsibility; only then does the server send a RECEIPT
+/// (STOMP 1.2, "RECEIPT"). The call has taken effect in its order when it returns, so dropping an
+/// outcome cancels nothing.
+///
+/// A concrete `'static` future: nothing is boxed, and nothing is allocated for one that is complete.
+///
+/// ```
+/// use stompbox::broker::{BrokerError, Outcome};
+///
+/// let mut done: Outcome<u32> = Outcome::ready(Ok(7));
+/// assert!(matches!(done.take_ready(), Some(Ok(7))));
+///
+/// let (completer, mut pending) = Outcome::<u32>::pending();
+/// assert!(pending.take_ready().is_none());
+/// completer.complete(Err(BrokerError::Unavailable { engine: "redis" }));
+/// assert!(matches!(pending.take_ready(), Some(Err(BrokerError::Unavailable { .. }))));
+/// ```
+#[must_use = "an outcome says whether the broker took the call"]
+#[derive(Debug)]
+pub struct Outcome<T = ()>(State<T>);
+
+#[derive(Debug)]
+enum State<T> {
+    /// `None` once the result was handed out.
+    Ready(Option<Result<T, BrokerError>>),
+    Pending(oneshot::Receiver<Result<T, BrokerError>>),
+}
+
+/// Completes an [`Outcome`]. Dropped without that, it completes it with [`BrokerError::Closed`].
+#[derive(Debug)]
+pub struct Completer<T = ()>(oneshot::Sender<Result<T, BrokerError>>);
+
+impl<T> Outcome<T> {
+    /// An outcome that is known already.
+    pub fn ready(result: Result<T, BrokerError>) -> Self {
+        Self(State::Ready(Some(result)))
+    }
+
+    /// An outcome that somebody else completes later.
+    pub fn pending() -> (Completer<T>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (Completer(sender), Self(State::Pending(receiver)))
+    }
+
+    /// The result, if it is there: lets a caller go on without a context to poll with. After it was
+    /// taken the outcome must not be asked again.
+    pub fn take_ready(&mut self) -> Option<Result<T, BrokerError>> {
+        match &mut self.0 {
+            State::Ready(result) => result.take(),
+            State::Pending(receiver) => match receiver.try_recv() {
+                Ok(result) => result,
+                Err(oneshot::Canceled) => Some(Err(BrokerError::Closed)),
+            },
+        }
+    }
+}
+
+impl Outcome {
+    /// The outcome of a call that succeeded and has nothing to say.
+    pub fn done() -> Self {
+        Self::ready(Ok(()))
+    }
+}
+
+impl<T> From<BrokerError> for Outcome<T> {
+    fn from(error: BrokerError) -> Self {
+        Self::ready(Err(error))
+    }
+}
+
+impl<T: Unpin> Future for Outcome<T> {
+    type Output = Result<T, BrokerError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            // A finished future may not be polled again; pending is the answer that harms nobody.
+            State::Ready(result) => result.take().map_or(Poll::Pending, Poll::Ready),
+            State::Pending(receiver) => Pin::new(receiver)
+                .poll(context)
+                .map(|received| received.unwrap_or(Err(BrokerError::Closed))),
+        }
+    }
+}
+
+impl<T> Completer<T> {
+    /// Completes the outcome. If it was dropped meanwhile, nothing happens.
+    pub fn complete(self, result: Result<T, BrokerError>) {
+        // The receiver's absence is no error: dropping an outcome cancels nothing.
+        drop(self.0.send(result));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn a_dropped_completer_closes_the_outcome() {
+        let (completer, mut outcome) = Outcome::<()>::pending();
+        drop(completer);
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = Pin::new(&mut outcome).poll(&mut context);
+        assert!(matches!(polled, Poll::Ready(Err(BrokerError::Closed))));
+    }
+
+    #[test]
+    fn a_dropped_outcome_cancels_nothing() {
+        let (completer, outcome) = Outcome::<()>::pending();
+        drop(outcome);
+        completer.complete(Ok(()));
+    }
+}

@@ -1,0 +1,24 @@
+use std::time::Instant;
+
+use crate::session::{Delivery, SubscriptionKey};
+
+/// Where deliveries to one connection leave. The server implements it over its sockets; it is all
+/// that a broker or a router knows of them.
+pub trait Outlet: Send + Sync {
+    /// Delivers messages to one subscription of the connection, in their order.
+    ///
+    /// Does not block: what the socket does not take at once waits in the connection's own bounded
+    /// queue. A connection that cannot keep up is the outlet's to deal with, never the caller's.
+    fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken;
+}
+
+/// What an [`Outlet`] did with deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// The socket has all of their bytes.
+    Written,
+    /// They wait, in part or whole, until the socket takes more.
+    Queued,
+    /// The subscription has ended, or the connection has: nothing was delivered.
+    Gone,
+}

@@ -1,0 +1,50 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::session::{Delivery, SubscriptionKey};
+
+use super::Outlet;
+
+/// Which subscription of which connection of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriberId {
+    /// The connection's number on this node. A server never gives one twice.
+    pub connection: u64,
+    /// The subscription on that connection.
+    pub subscription: SubscriptionKey,
+}
+
+/// A subscription as a broker sees it: who it is, and where its deliveries leave.
+#[derive(Clone)]
+pub struct Subscriber {
+    /// Who it is.
+    pub id: SubscriberId,
+    /// Where its deliveries leave.
+    pub outlet: Arc<dyn Outlet>,
+    /// Whether what it is delivered from a queue stays its responsibility until it settles it
+    /// (`ack:client` and `ack:client-individual`). In mode `auto` a delivery settles itself.
+    pub settles: bool,
+    /// The most unsettled messages that it wants to hold; delivery pauses there.
+    pub prefetch: usize,
+}
+
+impl Subscriber {
+    /// How many unsettled messages a subscription holds at the most, unless it asks for less.
+    pub const DEFAULT_PREFETCH: usize = 100;
+
+    /// Delivers to its outlet.
+    pub(crate) fn deliver(&self, deliveries: &[Delivery], now: Instant) -> super::Taken {
+        self.outlet.deliver(self.id.subscription, deliveries, now)
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("id", &self.id)
+            .field("settles", &self.settles)
+            .field("prefetch", &self.prefetch)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::router::Channel;
+
+/// One turn of a caller of a [`Broker`](super::Broker): what it publishes within one turn is
+/// delivered when the turn ends, combined per destination.
+///
+/// A connection makes one turn of everything that one read brought, so that a hundred SENDs in one
+/// read cost each subscriber one write. The turn ends when it is dropped. Position in a destination
+/// is fixed when `publish` is called, not when the turn ends.
+///
+/// ```
+/// use std::time::Instant;
+/// use stompbox::broker::{Broker, MemoryBroker, Message, Turn};
+///
+/// let broker = MemoryBroker::new();
+/// let mut turn = Turn::new(Instant::now());
+/// for n in 0..3 {
+///     let message = Message::builder("/topic/a".parse()?).body(n.to_string());
+///     let mut outcome = broker.publish(message, &mut turn);
+///     assert!(matches!(outcome.take_ready(), Some(Ok(()))));
+/// }
+/// drop(turn); // Now the subscribers get all three.
+/// # Ok::<(), stompbox::broker::DestinationError>(())
+/// ```
+#[derive(Debug)]
+pub struct Turn {
+    now: Instant,
+    /// The destinations touched. Nearly always one, which then costs no allocation.
+    first: Option<Arc<Channel>>,
+    others: Vec<Arc<Channel>>,
+}
+
+impl Turn {
+    /// Begins a turn at this instant.
+    pub fn new(now: Instant) -> Self {
+        Self { now, first: None, others: Vec::new() }
+    }
+
+    /// The instant that the turn began.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Notes that `channel` has something to deliver.
+    pub(super) fn touch(&mut self, channel: Arc<Channel>) {
+        let known = self.first.iter().chain(&self.others).any(|seen| Arc::ptr_eq(seen, &channel));
+        if known {
+            return;
+        }
+        if self.first.is_none() {
+            self.first = Some(channel);
+        } else {
+            self.others.push(channel);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        for channel in self.first.take().into_iter().chain(self.others.drain(..)) {
+            channel.flush(self.now);
+        }
+    }
+}

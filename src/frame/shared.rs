@@ -1,0 +1,221 @@
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::BytesMut;
+use memchr::memchr;
+
+use super::{Command, Encoder, FrameRef, Leniency, Limits, Version};
+
+/// A scratch buffer larger than this, in bytes, is given back after use.
+const KEPT_SCRATCH: usize = 256 * 1024;
+
+thread_local! {
+    /// Where a message is encoded before its right-sized copy is made.
+    static SCRATCH: RefCell<BytesMut> = RefCell::default();
+}
+
+/// What all copies of one message share: destination, headers and body as they stand on the wire,
+/// encoded once per version of STOMP and shared.
+///
+/// A MESSAGE to one subscription is its command, the headers that are the subscription's own
+/// (`subscription`, `message-id`, `ack`), and then this [`tail`](Self::tail). It is held in a
+/// right-sized buffer of its own, never in the one that it was read into, so it can be kept for as
+/// long as is needed. Cloning costs a reference count.
+///
+/// ```
+/// use stompbox::frame::{SharedMessage, Version};
+///
+/// let message = SharedMessage::new("/topic/a", [("note", "a:b")], b"hi");
+/// assert_eq!(
+///     message.tail(Version::V1_2),
+///     b"destination:/topic/a\nnote:a\\cb\ncontent-length:2\n\nhi\0",
+/// );
+/// assert_eq!(
+///     message.tail(Version::V1_0),
+///     b"destination:/topic/a\nnote:a:b\ncontent-length:2\n\nhi\0",
+/// );
+/// ```
+#[derive(Clone)]
+pub struct SharedMessage(Arc<Inner>);
+
+struct Inner {
+    /// The whole frame as STOMP 1.2 has it.
+    newest: Encoded,
+    body_length: usize,
+    text: bool,
+    /// Whether the head holds a `\`. If it does not, all versions write it alike.
+    escaped: bool,
+    older: [OnceLock<Encoded>; 2],
+}
+
+struct Encoded {
+    bytes: Box<[u8]>,
+    /// How many headers this version cannot represent.
+    omitted: usize,
+}
+
+/// What stands in front of the tail.
+const COMMAND_LINE: usize = "MESSAGE\n".len();
+
+impl SharedMessage {
+    /// Encodes a message. Headers called `destination` or `content-length` must not be among
+    /// `headers`: both are written here.
+    pub fn new<N, V>(
+        destination: &str,
+        headers: impl IntoIterator<Item = (N, V)>,
+        body: &[u8],
+    ) -> Self
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let newest = encode(Version::V1_2, destination, headers, body);
+        let head = newest.bytes.len() - body.len() - 1;
+        let escaped = memchr(b'\\', newest.bytes.get(..head).unwrap_or_default()).is_some();
+        Self(Arc::new(Inner {
+            newest,
+            body_length: body.len(),
+            text: std::str::from_utf8(body).is_ok(),
+            escaped,
+            older: [OnceLock::new(), OnceLock::new()],
+        }))
+    }
+
+    /// The frame from its `destination` header on, to its NUL, as this version writes it.
+    pub fn tail(&self, version: Version) -> &[u8] {
+        self.encoded(version).bytes.get(COMMAND_LINE..).unwrap_or_default()
+    }
+
+    /// How many headers are left out because this version cannot represent them.
+    pub fn omitted(&self, version: Version) -> usize {
+        self.encoded(version).omitted
+    }
+
+    /// The body, without the NUL.
+    pub fn body(&self) -> &[u8] {
+        let end = self.0.newest.bytes.len() - 1;
+        self.0.newest.bytes.get(end - self.0.body_length..end).unwrap_or_default()
+    }
+
+    /// Whether the body is UTF-8, and so the whole frame is: it can then travel in a WebSocket
+    /// message of text (RFC 6455 §5.6).
+    pub fn is_text(&self) -> bool {
+        self.0.text
+    }
+
+    /// Destination, headers and body as a MESSAGE without the headers of any subscription.
+    pub fn frame(&self) -> Option<FrameRef<'_>> {
+        let limits =
+            Limits::default().with_head(usize::MAX).with_headers(usize::MAX).with_body(usize::MAX);
+        let bytes = &self.0.newest.bytes;
+        let parsed = FrameRef::parse(bytes, Version::V1_2, &limits, Leniency::strict());
+        // What the encoder wrote is a frame; if it were not, having none is better than a panic.
+        parsed.ok().flatten().map(|(frame, _)| frame)
+    }
+
+    /// How many bytes it takes in memory.
+    pub fn size(&self) -> usize {
+        let older = self.0.older.iter().filter_map(OnceLock::get);
+        let encoded = older.chain([&self.0.newest]).map(|encoded| encoded.bytes.len());
+        size_of::<Inner>() + encoded.sum::<usize>()
+    }
+
+    fn encoded(&self, version: Version) -> &Encoded {
+        let [oldest, middle] = &self.0.older;
+        match version {
+            _ if !self.0.escaped => &self.0.newest,
+            Version::V1_2 => &self.0.newest,
+            Version::V1_1 => middle.get_or_init(|| self.encode_as(version)),
+            Version::V1_0 => oldest.get_or_init(|| self.encode_as(version)),
+        }
+    }
+
+    fn encode_as(&self, version: Version) -> Encoded {
+        let frame = self.frame();
+        let headers = frame.iter().flat_map(|frame| frame.headers().iter());
+        let mut destination = None;
+        let others: Vec<_> = headers
+            .filter(|(name, value)| {
+                let first = destination.is_none() && name == "destination";
+                if first {
+                    destination = Some(value.clone());
+                }
+                !first && name != "content-length"
+            })
+            .collect();
+        encode(version, &destination.unwrap_or_default(), others, self.body())
+    }
+}
+
+fn encode<N: AsRef<str>, V: AsRef<str>>(
+    version: Version,
+    destination: &str,
+    headers: impl IntoIterator<Item = (N, V)>,
+    body: &[u8],
+) -> Encoded {
+    SCRATCH.with(|scratch| {
+        // `headers` is the caller's code and may encode another message meanwhile.
+        let mut scratch = scratch.try_borrow_mut();
+        let mut own = BytesMut::new();
+        let out = scratch.as_deref_mut().unwrap_or(&mut own);
+        out.clear();
+        let mut encoder = Encoder::new(out, version, Command::Message);
+        encoder.header("destination", destination);
+        for (name, value) in headers {
+            encoder.header(name.as_ref(), value.as_ref());
+        }
+        let omitted = encoder.finish(body);
+        let bytes = Box::from(&out[..]);
+        if out.capacity() > KEPT_SCRATCH {
+            *out = BytesMut::new();
+        }
+        Encoded { bytes, omitted }
+    })
+}
+
+impl fmt::Debug for SharedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedMessage")
+            .field("body_bytes", &self.0.body_length)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_version_escapes_in_its_own_way() {
+        let headers = [("a:b", "c\\d"), ("cr", "x\ry"), ("lf", "x\ny"), ("end", "x\r")];
+        let message = SharedMessage::new("/topic/a:b", headers, b"");
+        let text = |version| String::from_utf8(message.tail(version).to_vec()).unwrap();
+        assert_eq!(
+            text(Version::V1_2),
+            "destination:/topic/a\\cb\na\\cb:c\\\\d\ncr:x\\ry\nlf:x\\ny\nend:x\\r\n\n\0"
+        );
+        assert_eq!(
+            text(Version::V1_1),
+            "destination:/topic/a\\cb\na\\cb:c\\\\d\ncr:x\ry\nlf:x\\ny\n\n\0"
+        );
+        assert_eq!(message.omitted(Version::V1_1), 1);
+        assert_eq!(text(Version::V1_0), "destination:/topic/a:b\ncr:x\ry\n\n\0");
+        assert_eq!(message.omitted(Version::V1_0), 3);
+    }
+
+    #[test]
+    fn without_escapes_all_versions_share_one_encoding() {
+        let message = SharedMessage::new("/topic/a", [("b", "c")], b"{}");
+        let [oldest, _, newest] = Version::ALL.map(|version| message.tail(version).as_ptr());
+        assert_eq!(oldest, newest);
+        assert_eq!(message.body(), b"{}");
+    }
+
+    #[test]
+    fn a_body_that_is_not_utf8_is_not_text() {
+        let none: [(&str, &str); 0] = [];
+        assert!(SharedMessage::new("/a", none, "ü\0".as_bytes()).is_text());
+        assert!(!SharedMessage::new("/a", none, &[0xFF]).is_text());
+    }
+}

@@ -1,0 +1,117 @@
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::request::Parts;
+use thiserror::Error;
+
+use crate::frame::{Frame, Headers};
+
+use super::Principal;
+
+/// A decision about a connection that is being made.
+pub type Authenticating =
+    Pin<Box<dyn Future<Output = Result<Principal, AuthenticationError>> + Send>>;
+
+/// Decides who a connection is, from its CONNECT frame and its Upgrade request.
+///
+/// Heart-beats and other connections go on while the future is pending; frames that came behind the
+/// CONNECT wait for it.
+///
+/// ```
+/// use stompbox::server::{
+///     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal,
+/// };
+///
+/// struct Password(&'static str);
+///
+/// impl Authenticate for Password {
+///     fn authenticate(&self, request: ConnectRequest) -> Authenticating {
+///         let right = request.passcode().as_deref() == Some(self.0);
+///         let name = request.login().unwrap_or_default().into_owned();
+///         Box::pin(async move {
+///             if right { Ok(Principal::new(name)) } else { Err(AuthenticationError::refused()) }
+///         })
+///     }
+/// }
+/// ```
+pub trait Authenticate: Send + Sync + 'static {
+    /// Decides about one connection.
+    fn authenticate(&self, request: ConnectRequest) -> Authenticating;
+}
+
+/// What is known of a client that wants to connect. Cloning shares it.
+#[derive(Clone)]
+pub struct ConnectRequest {
+    frame: Frame,
+    upgrade: Option<Arc<Parts>>,
+    peer: Option<SocketAddr>,
+}
+
+/// Why a client may not connect. The text is sent to it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{detail}")]
+pub struct AuthenticationError {
+    detail: Cow<'static, str>,
+}
+
+impl ConnectRequest {
+    pub(super) fn new(frame: Frame, upgrade: Option<Arc<Parts>>, peer: Option<SocketAddr>) -> Self {
+        Self { frame, upgrade, peer }
+    }
+
+    /// The headers of CONNECT, whose values are as they came: STOMP does not escape them
+    /// (STOMP 1.2, "Value Encoding").
+    pub fn headers(&self) -> Headers<'_> {
+        self.frame.headers()
+    }
+
+    /// The `login` header.
+    pub fn login(&self) -> Option<Cow<'_, str>> {
+        self.frame.header("login")
+    }
+
+    /// The `passcode` header.
+    pub fn passcode(&self) -> Option<Cow<'_, str>> {
+        self.frame.header("passcode")
+    }
+
+    /// The `host` header: the virtual host that the client wants.
+    pub fn host(&self) -> Option<Cow<'_, str>> {
+        self.frame.header("host")
+    }
+
+    /// The request that was upgraded to a WebSocket, with its cookies, its path and its query;
+    /// `None` on plain TCP.
+    pub fn upgrade(&self) -> Option<&Parts> {
+        self.upgrade.as_deref()
+    }
+
+    /// The client's address, where the server accepted the connection itself.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+}
+
+impl AuthenticationError {
+    /// A refusal with a text for the client.
+    pub fn new(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into() }
+    }
+
+    /// A refusal that does not say what was wrong.
+    pub fn refused() -> Self {
+        Self::new("the credentials were not accepted")
+    }
+}
+
+/// Lets everybody in, as nobody in particular.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Anybody;
+
+impl Authenticate for Anybody {
+    fn authenticate(&self, _request: ConnectRequest) -> Authenticating {
+        Box::pin(std::future::ready(Ok(Principal::anonymous())))
+    }
+}

@@ -1,0 +1,106 @@
+use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::session::{Leaving, Refusal};
+use crate::websocket::{Incoming, ReadError, Reader};
+
+use super::super::lent::Lent;
+use super::super::outlet::ConnectionOutlet;
+use super::super::wire::Wire;
+use super::Connection;
+
+/// How much is read from a TCP connection at once, in bytes.
+const TCP_READ: usize = 16 * 1024;
+
+thread_local! {
+    /// Where TCP connections are read to: one a thread, not one a connection.
+    static TCP_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; TCP_READ].into());
+}
+
+/// How a connection is read.
+pub(in super::super) enum Transport {
+    WebSocket(Box<Reader>),
+    Tcp,
+}
+
+impl Transport {
+    pub(super) fn wire(&self) -> Wire {
+        match self {
+            Self::WebSocket(_) => Wire::WebSocket,
+            Self::Tcp => Wire::Tcp,
+        }
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        outlet: &ConnectionOutlet,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, ReadError>> {
+        match self {
+            Self::WebSocket(reader) => {
+                let answer = |frame: &[u8]| outlet.answer(frame);
+                let mut lent = Lent { socket: outlet.socket(), context, answer };
+                reader.read(&mut lent).transpose().map_or(Poll::Pending, Poll::Ready)
+            }
+            Self::Tcp => poll_read_tcp(outlet, context),
+        }
+    }
+}
+
+fn poll_read_tcp(
+    outlet: &ConnectionOutlet,
+    context: &mut Context<'_>,
+) -> Poll<Result<Incoming, ReadError>> {
+    TCP_BUFFER.with_borrow_mut(|buffer| match ready!(outlet.socket().poll_read(context, buffer))? {
+        0 => Poll::Ready(Err(ReadError::Closed)),
+        read => {
+            let bytes = Bytes::copy_from_slice(buffer.get(..read).unwrap_or_default());
+            Poll::Ready(Ok(Incoming::Binary(bytes)))
+        }
+    })
+}
+
+impl Connection {
+    /// Reads once and gives the session what came. Ready with false if the client has gone.
+    pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<bool> {
+        let arrived = ready!(self.transport.poll_read(&self.outlet, context));
+        self.pinged = false;
+        match arrived {
+            Ok(Incoming::Text(bytes)) => {
+                self.session.receive(bytes, now);
+                self.session.end_of_message();
+            }
+            Ok(Incoming::Binary(bytes)) => {
+                if self.wire == Wire::WebSocket {
+                    self.outlet.leaving(Leaving::set_binary);
+                }
+                self.session.receive(bytes, now);
+            }
+            Ok(Incoming::Control) => self.session.heard(now),
+            // The answer has been given by the reader.
+            Ok(Incoming::Close) => {
+                self.outlet.leaving(|leaving| leaving.end(&[]));
+                self.begin_ending(now);
+            }
+            Err(error) => return Poll::Ready(self.on_read_error(&error, now)),
+        }
+        Poll::Ready(true)
+    }
+
+    fn on_read_error(&mut self, error: &ReadError, now: Instant) -> bool {
+        let Some(code) = error.close_code() else { return false };
+        let refusal = Refusal::new("WebSocket error", error.to_string());
+        self.outlet.leaving(|leaving| leaving.refuse(&refusal));
+        self.end(code, &error.to_string(), now);
+        true
+    }
+
+    /// Reads once and throws it away. Returns how much it was; 0 at the end.
+    pub(super) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        TCP_BUFFER.with_borrow_mut(|buffer| self.outlet.socket().poll_read(context, buffer))
+    }
+}

@@ -1,0 +1,54 @@
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::session::{Connect, Refusal};
+
+use super::super::authenticate::{Authenticating, AuthenticationError, ConnectRequest};
+use super::super::{Principal, session_id};
+use super::Connection;
+
+/// A CONNECT that is being decided about.
+pub(super) struct PendingConnect {
+    connect: Box<Connect>,
+    decision: Authenticating,
+}
+
+impl Connection {
+    /// Begins to decide about a CONNECT.
+    pub(super) fn on_connect(
+        &mut self,
+        connect: Box<Connect>,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) {
+        let origin = std::mem::take(&mut self.origin);
+        let request = ConnectRequest::new(connect.frame.clone(), origin.upgrade, origin.peer);
+        let decision = self.shared.authenticate.authenticate(request);
+        self.connecting = Some(PendingConnect { connect, decision });
+        self.poll_authentication(context, now);
+    }
+
+    pub(super) fn poll_authentication(&mut self, context: &mut Context<'_>, now: Instant) {
+        let Some(mut pending) = self.connecting.take() else { return };
+        match pending.decision.as_mut().poll(context) {
+            Poll::Pending => self.connecting = Some(pending),
+            Poll::Ready(Ok(principal)) => self.welcome(&pending.connect, principal, now),
+            Poll::Ready(Err(error)) => self.turn_away(&error, now),
+        }
+    }
+
+    fn welcome(&mut self, connect: &Connect, principal: Principal, now: Instant) {
+        let Ok(session) = session_id() else {
+            let detail = "the server has no random numbers at present; try again";
+            self.refuse(&Refusal::new("internal error", detail), now);
+            return;
+        };
+        let connected = self.session.accept(connect, now);
+        self.outlet.leaving(|leaving| leaving.connected(&connected, &session, principal.name()));
+        self.principal = principal;
+    }
+
+    fn turn_away(&mut self, error: &AuthenticationError, now: Instant) {
+        self.refuse(&Refusal::new("access refused", error.to_string()), now);
+    }
+}

@@ -1,0 +1,292 @@
+//! The task of one connection: it reads, decides, finishes what publishers could not write, and
+//! keeps the time.
+
+mod arriving;
+mod authenticating;
+mod ending;
+mod requests;
+mod work;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::request::Parts;
+use tokio::time::Sleep;
+
+use crate::broker::{Destination, SubscriberId, Turn};
+use crate::session::{Leaving, Receipt, Refusal, ServerSession, SessionError, SubscriptionKey};
+use crate::websocket::CloseCode;
+
+use super::Principal;
+use super::connections::Admission;
+use super::outlet::{ConnectionOutlet, Notice};
+use super::server::Shared;
+use super::wire::Wire;
+use super::{clock, refusals};
+
+pub(super) use arriving::Transport;
+use authenticating::PendingConnect;
+use ending::Ending;
+use work::Work;
+
+/// How many reads one turn makes before other connections have theirs.
+const READS_PER_TURN: usize = 16;
+
+/// One connection and everything that its task owns. What leaves is in its outlet.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    admission: Admission,
+    outlet: Arc<ConnectionOutlet>,
+    wire: Wire,
+    transport: Transport,
+    session: ServerSession,
+    /// What authentication may look at, until then.
+    origin: Origin,
+    connecting: Option<PendingConnect>,
+    principal: Principal,
+    work: Work,
+    /// A DISCONNECT came; it is answered, with this receipt, when all work is done.
+    disconnecting: bool,
+    last_receipt: Option<Receipt>,
+    ending: Option<Ending>,
+    /// Whether the client was asked for a sign of life.
+    pinged: bool,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// Where a connection came from.
+#[derive(Default)]
+pub(super) struct Origin {
+    pub(super) upgrade: Option<Arc<Parts>>,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        admission: Admission,
+        outlet: Arc<ConnectionOutlet>,
+        transport: Transport,
+        origin: Origin,
+    ) -> Self {
+        let now = clock::now();
+        admission.register(&outlet);
+        let session = ServerSession::new(Arc::clone(&shared.session), now);
+        let first = session.next_deadline().unwrap_or(now);
+        Self {
+            shared,
+            admission,
+            outlet,
+            wire: transport.wire(),
+            transport,
+            session,
+            origin,
+            connecting: None,
+            principal: Principal::anonymous(),
+            work: Work::default(),
+            disconnecting: false,
+            last_receipt: None,
+            ending: None,
+            pinged: false,
+            sleep: Box::pin(tokio::time::sleep_until(first.into())),
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self) {
+        std::future::poll_fn(|context| self.poll(context)).await;
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = clock::now();
+            match self.outlet.notice(context) {
+                Some(Notice::Broken) => return Poll::Ready(()),
+                Some(Notice::Refused(refusal)) => self.refuse(&refusal, now),
+                Some(Notice::Restart) => self.restart(now),
+                None => {}
+            }
+            let flushed = match self.outlet.poll_flush(context, now) {
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
+            };
+            if self.ending.is_none() && self.poll_session(context, now).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.ending.is_some() && self.poll_ending(context, flushed, now).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.poll_deadline(context, now).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Goes on with what is being done, and reads more. Ready if the client has gone.
+    fn poll_session(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let mut turn = Turn::new(now);
+        self.poll_authentication(context, now);
+        self.poll_work(context, &mut turn);
+        let mut reads = READS_PER_TURN;
+        while self.ending.is_none() {
+            if !self.has_room() {
+                // It is not read from, so its silence says nothing.
+                self.session.heard(now);
+                break;
+            }
+            match self.session.next_event() {
+                Ok(Some(event)) => self.on_event(event, context, &mut turn),
+                Ok(None) if reads == 0 => {
+                    context.waker().wake_by_ref();
+                    break;
+                }
+                Ok(None) => {
+                    reads -= 1;
+                    match self.poll_arrived(context, now) {
+                        Poll::Ready(true) => {}
+                        Poll::Ready(false) => return Poll::Ready(()),
+                        Poll::Pending => break,
+                    }
+                }
+                Err(refusal) => self.refuse(&refusal, now),
+            }
+        }
+        // A transaction may have left messages for handlers.
+        self.poll_handling(context);
+        self.finish_disconnect(now);
+        drop(turn);
+        self.outlet.flush(now);
+        Poll::Pending
+    }
+
+    /// Whether more may be asked for: not too much is being done, and not too much of what was
+    /// answered waits to be read by the client.
+    fn has_room(&self) -> bool {
+        let waiting = self.outlet.leaving(|leaving| leaving.waiting_bytes());
+        self.connecting.is_none()
+            && self.work.len() < self.shared.settings.pending
+            && waiting <= self.shared.session.waiting_bytes / 2
+    }
+
+    /// Sends an ERROR and ends the connection.
+    fn refuse(&mut self, refusal: &Refusal, now: Instant) {
+        self.outlet.leaving(|leaving| leaving.refuse(refusal));
+        self.end(refusals::close_code(refusal), refusal.summary(), now);
+    }
+
+    /// Ends the connection because the server stops.
+    fn restart(&mut self, now: Instant) {
+        if self.wire == Wire::Tcp {
+            let refusal = Refusal::new("server restart", "the server is going down; try again");
+            self.outlet.leaving(|leaving| leaving.refuse(&refusal));
+        }
+        self.end(CloseCode::Restart, "server restart", now);
+    }
+
+    /// Says the transport's last word; nothing is delivered any more.
+    fn end(&mut self, code: CloseCode, reason: &str, now: Instant) {
+        if self.ending.is_none() {
+            let last = self.wire.close(code, reason);
+            self.outlet.leaving(|leaving| leaving.end(&last));
+            self.begin_ending(now);
+        }
+    }
+
+    /// The last word was said: what remains is to have it read.
+    fn begin_ending(&mut self, now: Instant) {
+        self.session.end();
+        self.work = Work::default();
+        self.connecting = None;
+        self.unsubscribe_all(now);
+        self.outlet.flush(now);
+        self.ending = Some(Ending::new(now + self.shared.settings.linger));
+    }
+
+    /// Answers DISCONNECT once everything asked for before it is done.
+    fn finish_disconnect(&mut self, now: Instant) {
+        if self.disconnecting && self.work.len() == 0 && self.ending.is_none() {
+            let receipt = self.last_receipt.take();
+            self.outlet.leaving(|leaving| leaving.disconnected(receipt.as_ref()));
+            self.end(CloseCode::Normal, "", now);
+        }
+    }
+
+    /// Does what is due. Pending when nothing is, and the task will be woken for what comes next.
+    fn poll_deadline(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let Some(next) = self.next_deadline() else { return Poll::Pending };
+        // A wake-up that comes too early costs less than moving it with every message.
+        if next < self.sleep.deadline().into_std() || self.sleep.is_elapsed() {
+            self.sleep.as_mut().reset(next.into());
+        }
+        if self.sleep.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.on_deadline(clock::now().max(now));
+        Poll::Ready(())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        if let Some(ending) = &self.ending {
+            return Some(ending.until());
+        }
+        let write_timeout = self.shared.settings.write_timeout;
+        let blocked = self.outlet.blocked_since().map(|since| since + write_timeout);
+        let beat = self.outlet.leaving(|leaving| leaving.next_beat());
+        [self.session.next_deadline(), beat, blocked].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self, now: Instant) {
+        if self.ending.is_some() {
+            return;
+        }
+        let limit = self.shared.settings.write_timeout;
+        if self.outlet.blocked_since().is_some_and(|since| now >= since + limit) {
+            self.refuse(&SessionError::NotReading { limit }.into(), now);
+            return;
+        }
+        if let Some(error) = self.session.handle_deadline(now) {
+            self.on_silence(error, now);
+        }
+        self.outlet.leaving(|leaving| leaving.beat(now));
+        self.outlet.flush(now);
+    }
+
+    /// A client that is only throttled, such as a background tab, still answers a Ping: its browser
+    /// does.
+    fn on_silence(&mut self, error: SessionError, now: Instant) {
+        match self.wire.ping() {
+            Some(ping) if self.session.is_connected() && !self.pinged => {
+                self.pinged = true;
+                self.session.grant_period(now);
+                self.outlet.leaving(|leaving| leaving.raw(&ping));
+            }
+            _ => self.refuse(&error.into(), now),
+        }
+    }
+
+    fn subscriber(&self, subscription: SubscriptionKey) -> SubscriberId {
+        SubscriberId { connection: self.admission.id(), subscription }
+    }
+
+    fn unsubscribe_all(&mut self, now: Instant) {
+        let mut turn = Turn::new(now);
+        for (key, destination) in self.outlet.leaving(Leaving::unsubscribe_all) {
+            if let Ok(destination) = Destination::new(&destination) {
+                let subscriber = self.subscriber(key);
+                // Nobody is left to be told.
+                drop(self.shared.broker.unsubscribe(&destination, subscriber, &mut turn));
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.outlet.leaving(|leaving| leaving.end(&[]));
+        self.unsubscribe_all(clock::now());
+    }
+}

@@ -1,0 +1,142 @@
+use std::task::Context;
+
+use crate::broker::{self, Destination, Message, Operation, Subscriber, Turn};
+use crate::session::{self, Event, Refusal, Send, Settle, Subscribe, SubscriptionKey, Unsubscribe};
+
+use super::super::refusals;
+use super::Connection;
+use super::work::Then;
+
+impl Connection {
+    /// Does what the client asks for, or begins to.
+    pub(super) fn on_event(&mut self, event: Event, context: &mut Context<'_>, turn: &mut Turn) {
+        let done = match event {
+            Event::Connect(connect) => {
+                self.on_connect(connect, context, turn.now());
+                Ok(())
+            }
+            Event::Send(send) => self.on_send(send, context, turn),
+            Event::Subscribe(subscribe) => self.on_subscribe(&subscribe, turn),
+            Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, turn),
+            Event::Settle(settle) => self.on_settle(settle, turn),
+            Event::Commit(commit) => self.on_commit(commit, turn),
+            Event::Done(receipt) => {
+                self.outlet.leaving(|leaving| leaving.receipt(&receipt));
+                Ok(())
+            }
+            Event::Disconnect(receipt) => {
+                self.disconnecting = true;
+                self.last_receipt = receipt;
+                Ok(())
+            }
+        };
+        if let Err(refusal) = done {
+            self.refuse(&refusal, turn.now());
+        }
+    }
+
+    fn on_send(
+        &mut self,
+        send: Send,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
+        if self.shared.handle.handles(&send.destination) {
+            self.hand_over(send, context);
+            return Ok(());
+        }
+        let receipt = send.receipt.clone();
+        let message =
+            self.message(&send).map_err(|refusal| refusal.with_receipt(receipt.clone()))?;
+        let outcome = self.shared.broker.publish(message, turn);
+        self.begin(outcome, Then::Receipt(receipt))
+    }
+
+    fn message(&self, send: &Send) -> Result<Message, Refusal> {
+        let destination = destination(&send.destination)?;
+        let withheld = &self.shared.settings.withheld_headers;
+        Ok(Message::from_send(destination, &send.frame, withheld))
+    }
+
+    fn on_subscribe(&mut self, subscribe: &Subscribe, turn: &mut Turn) -> Result<(), Refusal> {
+        let receipt = subscribe.receipt.clone();
+        let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
+        let destination = destination(&subscribe.destination).map_err(refused)?;
+        let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
+        let key = opened.map_err(|error| refused(error.into()))?;
+        let subscriber = Subscriber {
+            id: self.subscriber(key),
+            outlet: self.outlet.clone(),
+            settles: subscribe.ack.settles(),
+            prefetch: subscribe.prefetch.unwrap_or(Subscriber::DEFAULT_PREFETCH),
+        };
+        let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
+        self.begin(outcome, Then::Activate(key, receipt))
+    }
+
+    fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe, turn: &mut Turn) -> Result<(), Refusal> {
+        let receipt = unsubscribe.receipt;
+        let ended = self.outlet.leaving(|leaving| {
+            let key = leaving.find(&unsubscribe.target)?;
+            Ok((key, leaving.unsubscribe(key)))
+        });
+        let ended: (SubscriptionKey, Option<Box<str>>) =
+            ended.map_err(|error: session::SessionError| {
+                Refusal::from(error).with_receipt(receipt.clone())
+            })?;
+        let (key, Some(name)) = ended else { return Ok(()) };
+        let subscriber = self.subscriber(key);
+        let outcome = self.shared.broker.unsubscribe(&destination(&name)?, subscriber, turn);
+        self.begin(outcome, Then::Receipt(receipt))
+    }
+
+    fn on_settle(&mut self, settle: Settle, turn: &mut Turn) -> Result<(), Refusal> {
+        let settled = self.settled(&settle)?;
+        let outcome = match settled {
+            Some(settled) => self.shared.broker.settle(settled, turn),
+            None => broker::Outcome::done(),
+        };
+        self.begin(outcome, Then::Receipt(settle.receipt))
+    }
+
+    /// What an ACK or NACK means to the broker, if anything.
+    fn settled(&self, settle: &Settle) -> Result<Option<broker::Settle>, Refusal> {
+        let settled = self.outlet.leaving(|leaving| leaving.settle(settle));
+        let refused = |error| Refusal::from(error).with_receipt(settle.receipt.clone());
+        let Some(settled) = settled.map_err(refused)? else { return Ok(None) };
+        Ok(Some(broker::Settle {
+            destination: destination(&settled.destination)?,
+            subscriber: self.subscriber(settled.key),
+            tags: settled.tags,
+            settlement: settle.settlement,
+        }))
+    }
+
+    /// Applies a transaction: what is for the broker in one call, and then what is for handlers.
+    fn on_commit(&mut self, commit: session::Commit, turn: &mut Turn) -> Result<(), Refusal> {
+        let receipt = commit.receipt;
+        let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
+        let mut operations = Vec::with_capacity(commit.operations.len());
+        let mut handled = Vec::new();
+        for operation in commit.operations {
+            match operation {
+                session::Operation::Send(send) if self.shared.handle.handles(&send.destination) => {
+                    handled.push(*send);
+                }
+                session::Operation::Send(send) => {
+                    operations.push(Operation::Publish(self.message(&send).map_err(refused)?));
+                }
+                session::Operation::Settle(settle) => {
+                    let settled = self.settled(&settle).map_err(refused)?;
+                    operations.extend(settled.map(Operation::Settle));
+                }
+            }
+        }
+        let outcome = self.shared.broker.commit(operations, turn);
+        self.begin(outcome, Then::Handle(handled, receipt))
+    }
+}
+
+fn destination(name: &str) -> Result<Destination, Refusal> {
+    Destination::new(name).map_err(|error| refusals::of_broker(&error.into()))
+}

@@ -1,0 +1,162 @@
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::broker::{BrokerError, Outcome, Turn};
+use crate::session::{Receipt, Refusal, Send, SubscriptionKey};
+
+use super::super::handle::{HandleError, Handling, SendRequest};
+use super::super::{Publisher, refusals};
+use super::Connection;
+
+/// What one connection has asked for and what is not done yet.
+#[derive(Default)]
+pub(super) struct Work {
+    /// What the broker has not taken responsibility for yet.
+    outcomes: VecDeque<(Outcome, Then)>,
+    /// The message that a handler is busy with.
+    handling: Option<(Handling, Option<Receipt>)>,
+    /// Messages for handlers, in order.
+    queue: VecDeque<Send>,
+}
+
+/// What follows when the broker has taken responsibility.
+pub(super) enum Then {
+    /// The receipt, if one was asked for.
+    Receipt(Option<Receipt>),
+    /// The subscription's receipt, and then its deliveries.
+    Activate(SubscriptionKey, Option<Receipt>),
+    /// Messages for handlers, and the receipt when all of them are handled.
+    Handle(Vec<Send>, Option<Receipt>),
+}
+
+impl Work {
+    pub(super) fn len(&self) -> usize {
+        self.outcomes.len() + self.queue.len() + usize::from(self.handling.is_some())
+    }
+}
+
+impl Connection {
+    /// Goes on with a call to the broker: at once if it is done, else when it is.
+    pub(super) fn begin(&mut self, mut outcome: Outcome, then: Then) -> Result<(), Refusal> {
+        match outcome.take_ready() {
+            Some(result) => self.finish(result, then),
+            None => {
+                self.work.outcomes.push_back((outcome, then));
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives a message to its handler, behind those that came before it.
+    pub(super) fn hand_over(&mut self, send: Send, context: &mut Context<'_>) {
+        let waits = self.work.handling.is_some() || !self.work.queue.is_empty();
+        self.work.queue.push_back(if waits { kept(send) } else { send });
+        self.poll_handling(context);
+    }
+
+    /// Finishes what is done meanwhile.
+    pub(super) fn poll_work(&mut self, context: &mut Context<'_>, turn: &mut Turn) {
+        for _ in 0..self.work.outcomes.len() {
+            let Some((mut outcome, then)) = self.work.outcomes.pop_front() else { break };
+            match Pin::new(&mut outcome).poll(context) {
+                Poll::Pending => self.work.outcomes.push_back((outcome, then)),
+                Poll::Ready(result) => {
+                    if let Err(refusal) = self.finish(result, then) {
+                        self.refuse(&refusal, turn.now());
+                    }
+                }
+            }
+        }
+        self.poll_handling(context);
+    }
+
+    /// Runs handlers, one message after the other.
+    pub(super) fn poll_handling(&mut self, context: &mut Context<'_>) {
+        loop {
+            let Some((mut handling, receipt)) = self.next_handling() else { return };
+            // A handler that panics is one connection's failure, not the server's.
+            let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context)));
+            match polled {
+                Ok(Poll::Pending) => {
+                    self.work.handling = Some((handling, receipt));
+                    return;
+                }
+                Ok(Poll::Ready(Ok(()))) => self.confirm(receipt.as_ref()),
+                Ok(Poll::Ready(Err(error))) => self.handler_failed(&error, receipt),
+                Err(_) => self.handler_failed(&panicked(), receipt),
+            }
+        }
+    }
+
+    fn next_handling(&mut self) -> Option<(Handling, Option<Receipt>)> {
+        if let Some(handling) = self.work.handling.take() {
+            return Some(handling);
+        }
+        let send = self.work.queue.pop_front()?;
+        let request = SendRequest {
+            destination: send.destination,
+            frame: send.frame,
+            principal: self.principal.clone(),
+            publisher: Publisher::new(self.shared.broker.clone()),
+        };
+        let handle = &self.shared.handle;
+        let handling = catch_unwind(AssertUnwindSafe(|| handle.handle(request)));
+        let handling = handling.unwrap_or_else(|_| Box::pin(std::future::ready(Err(panicked()))));
+        Some((handling, send.receipt))
+    }
+
+    fn finish(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
+        let refused = |receipt: Option<Receipt>| {
+            move |error: BrokerError| refusals::of_broker(&error).with_receipt(receipt)
+        };
+        match then {
+            Then::Receipt(receipt) => {
+                result.map_err(refused(receipt.clone()))?;
+                self.confirm(receipt.as_ref());
+            }
+            Then::Activate(key, receipt) => {
+                if let Err(error) = result {
+                    self.outlet.leaving(|leaving| leaving.unsubscribe(key));
+                    return Err(refused(receipt)(error));
+                }
+                self.outlet.leaving(|leaving| leaving.activate(key, receipt.as_ref()));
+            }
+            Then::Handle(sends, receipt) => {
+                result.map_err(refused(receipt.clone()))?;
+                self.queue_all(sends, receipt);
+            }
+        }
+        Ok(())
+    }
+
+    /// The receipt is the last message's; without one there is nothing to wait for.
+    fn queue_all(&mut self, mut sends: Vec<Send>, receipt: Option<Receipt>) {
+        match sends.last_mut() {
+            Some(last) => last.receipt = receipt,
+            None => self.confirm(receipt.as_ref()),
+        }
+        self.work.queue.extend(sends);
+    }
+
+    fn confirm(&self, receipt: Option<&Receipt>) {
+        if let Some(receipt) = receipt {
+            self.outlet.leaving(|leaving| leaving.receipt(receipt));
+        }
+    }
+
+    fn handler_failed(&mut self, error: &HandleError, receipt: Option<Receipt>) {
+        let refusal = refusals::of_handler(error).with_receipt(receipt);
+        self.refuse(&refusal, super::super::clock::now());
+    }
+}
+
+/// A message that waits must not pin the buffer that it was read into.
+fn kept(send: Send) -> Send {
+    Send { frame: send.frame.compact(), ..send }
+}
+
+fn panicked() -> HandleError {
+    HandleError::new("internal error", "the handler of this message failed")
+}

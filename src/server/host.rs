@@ -1,0 +1,78 @@
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::Notify;
+
+use crate::broker::{Broker, Host, Turn, Work};
+
+use super::clock;
+
+/// What a broker asks of this server: other hands for long flushes, and to be called back in time.
+#[derive(Default)]
+pub(super) struct ServerHost {
+    runtime: OnceLock<Runtime>,
+    deadline_changed: Notify,
+}
+
+impl ServerHost {
+    /// Starts calling the broker back, on the runtime of the caller; once.
+    pub(super) fn start(self: &Arc<Self>, broker: &Arc<dyn Broker>) {
+        self.runtime.get_or_init(|| {
+            let runtime = Runtime::current();
+            runtime.spawn(keep_time(Arc::downgrade(broker), Arc::downgrade(self)));
+            runtime
+        });
+    }
+
+    /// Ends calling the broker back, once nobody else holds this host.
+    pub(super) fn stop(&self) {
+        self.deadline_changed.notify_one();
+    }
+}
+
+impl Host for ServerHost {
+    fn hand_over(&self, work: Work) {
+        // A server that serves nothing has no runtime, and no connections that could be held up.
+        match self.runtime.get() {
+            Some(runtime) => drop(runtime.spawn(run(Some(work)))),
+            None => {
+                let mut work = Some(work);
+                while let Some(more) = work {
+                    work = more.run(clock::now());
+                }
+            }
+        }
+    }
+
+    fn deadline_changed(&self) {
+        self.deadline_changed.notify_one();
+    }
+}
+
+async fn run(mut work: Option<Work>) {
+    while let Some(more) = work {
+        work = more.run(clock::now());
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Calls the broker back at its deadlines, for as long as anybody else holds it.
+async fn keep_time(broker: Weak<dyn Broker>, host: Weak<ServerHost>) {
+    loop {
+        let Some(next) = broker.upgrade().map(|broker| broker.next_deadline()) else { return };
+        let Some(host) = host.upgrade() else { return };
+        let due = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = host.deadline_changed.notified() => {}
+            () = due => {
+                let Some(broker) = broker.upgrade() else { return };
+                broker.handle_deadline(&mut Turn::new(clock::now()));
+            }
+        }
+    }
+}

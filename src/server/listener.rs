@@ -1,0 +1,221 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::handshake::{Head, Rejection, Upgrade};
+
+use super::connection::Origin;
+use super::connections::{Admission, Connections};
+use super::echo;
+use super::server::Shared;
+use super::socket::Socket;
+
+/// How long to wait after the operating system refused to accept a connection, which is mostly for
+/// want of file descriptors: trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How much of a request is read at once, in bytes: most requests arrive whole.
+const HEAD_READ: usize = 2 * 1024;
+
+/// Which paths a WebSocket listener serves.
+#[derive(Debug, Clone)]
+pub struct WebSocketPaths {
+    stomp: String,
+    echo: Option<String>,
+}
+
+impl WebSocketPaths {
+    /// Serves STOMP at this path.
+    pub fn new(stomp: impl Into<String>) -> Self {
+        Self { stomp: stomp.into(), echo: None }
+    }
+
+    /// Also serves a plain WebSocket echo at this path, for suites that test WebSocket conformance.
+    #[must_use]
+    pub fn echo(mut self, path: impl Into<String>) -> Self {
+        self.echo = Some(path.into());
+        self
+    }
+}
+
+impl From<&str> for WebSocketPaths {
+    fn from(stomp: &str) -> Self {
+        Self::new(stomp)
+    }
+}
+
+impl From<String> for WebSocketPaths {
+    fn from(stomp: String) -> Self {
+        Self::new(stomp)
+    }
+}
+
+/// Accepts WebSockets until the server stops.
+pub(super) async fn websocket(shared: Arc<Shared>, listener: TcpListener, paths: WebSocketPaths) {
+    let endpoints = Arc::new(Endpoints::new(&shared, paths));
+    accept(&shared, listener, |stream, peer, admission| {
+        let (shared, endpoints) = (Arc::clone(&shared), Arc::clone(&endpoints));
+        async move {
+            // A client that fails here has been answered, or has gone.
+            drop(endpoints.open(&shared, stream, peer, admission).await);
+        }
+    })
+    .await;
+}
+
+/// Accepts STOMP over TCP until the server stops.
+pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
+    accept(&shared, listener, |stream, peer, admission| {
+        let shared = Arc::clone(&shared);
+        async move {
+            if let Ok(admission) = admission {
+                shared.serve_tcp(stream, admission, peer).await;
+            }
+        }
+    })
+    .await;
+}
+
+async fn accept<F: Future<Output = ()> + Send + 'static>(
+    shared: &Shared,
+    listener: TcpListener,
+    serve: impl Fn(TcpStream, SocketAddr, Result<Admission, Rejection>) -> F,
+) {
+    let mut draining = shared.connections.draining();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = draining.wait_for(|draining| *draining) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::spawn(serve(stream, peer, shared.connections.admit()));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// What a listener serves, and by which rules it is upgraded.
+struct Endpoints {
+    stomp: Upgrade,
+    echo: Option<(String, Upgrade)>,
+}
+
+/// What is spoken at an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Stomp,
+    Echo,
+}
+
+impl Endpoints {
+    fn new(shared: &Shared, paths: WebSocketPaths) -> Self {
+        let stomp = Upgrade::new().origin(shared.origin.clone()).path(paths.stomp);
+        let echo = paths.echo.map(|path| {
+            let upgrade = Upgrade::new().subprotocols([]).origin(shared.origin.clone());
+            (path, upgrade)
+        });
+        Self { stomp, echo }
+    }
+
+    /// What a path serves; one that is nobody's is refused by the rules of STOMP's.
+    fn at(&self, path: &str) -> (Protocol, &Upgrade) {
+        match &self.echo {
+            Some((echo, upgrade)) if echo == path => (Protocol::Echo, upgrade),
+            _ => (Protocol::Stomp, &self.stomp),
+        }
+    }
+
+    /// Reads the request of a connection, answers it, and serves what it asked for.
+    async fn open(
+        &self,
+        shared: &Arc<Shared>,
+        mut stream: TcpStream,
+        peer: SocketAddr,
+        admission: Result<Admission, Rejection>,
+    ) -> io::Result<()> {
+        let mut draining = shared.connections.draining();
+        let read = tokio::select! {
+            read = read_head(shared, &mut stream) => read?,
+            _ = draining.wait_for(|draining| *draining) => Err(Connections::draining_now()),
+        };
+        // The request is read also where it is refused already, or the answer could be lost.
+        let request = read.and_then(|read| Ok((read, admission?))).and_then(|(read, admission)| {
+            let (protocol, upgrade) = self.at(read.head.request.uri().path());
+            Ok((upgrade.check(read.head.request)?, protocol, read.rest, admission))
+        });
+        let (accepted, protocol, rest, admission) = match request {
+            Ok(request) => request,
+            Err(rejection) => return reject(shared, stream, &rejection).await,
+        };
+        let mut response = BytesMut::new();
+        accepted.write_response(&mut response);
+        stream.write_all(&response).await?;
+        let socket = Socket::tcp(stream);
+        if protocol == Protocol::Echo {
+            return echo::serve(socket, shared, rest).await;
+        }
+        let upgrade = Some(Arc::new(accepted.into_parts()));
+        let origin = Origin { upgrade, peer: Some(peer) };
+        shared.serve_websocket(socket, admission, origin, rest).await;
+        Ok(())
+    }
+}
+
+/// A request, and what came behind it.
+struct Request {
+    head: Head,
+    rest: Vec<u8>,
+}
+
+/// Reads a whole request head, within the limits of time and size.
+async fn read_head(
+    shared: &Shared,
+    stream: &mut TcpStream,
+) -> io::Result<Result<Request, Rejection>> {
+    let mut bytes = BytesMut::with_capacity(HEAD_READ);
+    let read = async {
+        loop {
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match Head::parse(&bytes, shared.settings.head) {
+                Ok(None) => {}
+                Ok(Some(head)) => {
+                    let rest = bytes.get(head.length..).unwrap_or_default().to_vec();
+                    return Ok(Ok(Request { head, rest }));
+                }
+                Err(rejection) => return Ok(Err(rejection)),
+            }
+        }
+    };
+    let limit = shared.session.connect_timeout;
+    tokio::time::timeout(limit, read).await.unwrap_or(Ok(Err(Rejection::HeadTimeout)))
+}
+
+/// Answers a request that is refused, and lets the client read that before the connection is gone.
+async fn reject(shared: &Shared, mut stream: TcpStream, rejection: &Rejection) -> io::Result<()> {
+    let mut response = BytesMut::new();
+    rejection.write_response(&mut response);
+    let linger = async {
+        stream.write_all(&response).await?;
+        stream.shutdown().await?;
+        let mut left = shared.settings.linger_bytes;
+        let mut discarded = [0; HEAD_READ];
+        while left > 0 {
+            match stream.read(&mut discarded).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(shared.settings.linger, linger).await.unwrap_or(Ok(()))
+}

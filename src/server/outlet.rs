@@ -1,0 +1,232 @@
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+
+use crate::broker::{Outlet, Taken};
+use crate::session::{Delivery, Leaving, Refusal, SessionSettings, SubscriptionKey};
+use crate::websocket::Opcode;
+
+use super::socket::Socket;
+use super::wire::Wire;
+
+/// How much is encoded for one write to a connection that has fallen behind, in bytes.
+const CATCH_UP: usize = 64 * 1024;
+
+/// A scratch buffer larger than this, in bytes, is given back after use.
+const KEPT_SCRATCH: usize = 256 * 1024;
+
+thread_local! {
+    /// Where deliveries are encoded before they are written: one a thread, not one a connection.
+    static SCRATCH: RefCell<BytesMut> = RefCell::default();
+}
+
+/// One connection as publishers see it: the leaving half of its session and the socket, behind one
+/// lock. All bytes of the connection go out under it, in the order in which they were decided.
+///
+/// A publisher writes to the socket itself, once and without waiting. What the socket does not take
+/// is kept, the connection is *blocked*, and its owner (the connection's task) is woken to finish
+/// it; until it has, nobody else writes. Only the owner ends being blocked.
+pub(super) struct ConnectionOutlet {
+    socket: Socket,
+    state: Mutex<State>,
+}
+
+struct State {
+    leaving: Leaving<Wire>,
+    /// Something waits that the socket did not take.
+    blocked: bool,
+    /// When the socket last took something, if it is blocked.
+    blocked_since: Instant,
+    /// Wakes the connection's task.
+    owner: Waker,
+    /// What the connection's task has to know.
+    notice: Option<Notice>,
+}
+
+/// Something that the connection's task must deal with.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// The socket failed: nobody is there any more.
+    Broken,
+    /// The connection is to be refused, with this.
+    Refused(Box<Refusal>),
+    /// The server is going down.
+    Restart,
+}
+
+impl ConnectionOutlet {
+    pub(super) fn new(
+        socket: Socket,
+        wire: Wire,
+        settings: Arc<SessionSettings>,
+        now: Instant,
+    ) -> Self {
+        let state = State {
+            leaving: Leaving::new(wire, settings, now),
+            blocked: false,
+            blocked_since: now,
+            owner: Waker::noop().clone(),
+            notice: None,
+        };
+        Self { socket, state: Mutex::new(state) }
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Works on the leaving half. What it is given to say is sent by [`flush`](Self::flush).
+    pub(super) fn leaving<T>(&self, work: impl FnOnce(&mut Leaving<Wire>) -> T) -> T {
+        work(&mut self.state.lock().leaving)
+    }
+
+    /// Takes a frame that the transport itself answers with, a Pong or a Close. A Close is the last
+    /// word: this is where it is seen, so that nothing comes between it and the end.
+    pub(super) fn answer(&self, frame: &[u8]) {
+        let is_close = frame.first().is_some_and(|first| first & 0x0F == Opcode::Close as u8);
+        self.leaving(|leaving| if is_close { leaving.end(frame) } else { leaving.raw(frame) });
+    }
+
+    /// Writes what waits, unless the connection is blocked.
+    pub(super) fn flush(&self, now: Instant) {
+        let state = &mut *self.state.lock();
+        if !state.blocked && state.leaving.is_waiting() {
+            with_scratch(|scratch| {
+                state.leaving.take(scratch, usize::MAX, now);
+                state.write(&self.socket, scratch, now);
+            });
+        }
+    }
+
+    /// Tells the connection's task something. What ends the connection sooner counts.
+    pub(super) fn notify(&self, notice: Notice) {
+        self.state.lock().notify(notice);
+    }
+
+    /// What the connection's task was told. Registers it to be woken for more.
+    pub(super) fn notice(&self, context: &mut Context<'_>) -> Option<Notice> {
+        let state = &mut *self.state.lock();
+        state.owner.clone_from(context.waker());
+        state.notice.take()
+    }
+
+    /// Since when the socket has taken nothing of what waits.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.blocked.then_some(state.blocked_since)
+    }
+
+    /// Finishes what publishers could not write. Ready when nothing waits. The owner only.
+    pub(super) fn poll_flush(
+        &self,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) -> Poll<io::Result<()>> {
+        let state = &mut *self.state.lock();
+        while state.blocked {
+            // Asking arms the wake-up, before anything is taken and before being blocked can end.
+            ready!(self.socket.poll_writable(context))?;
+            let took = with_scratch(|scratch| {
+                state.leaving.take(scratch, CATCH_UP, now);
+                let took = write_some(&self.socket, context, scratch)?;
+                state.leaving.put_back(scratch.get(took..).unwrap_or_default());
+                io::Result::Ok(took)
+            })?;
+            state.blocked = state.leaving.is_waiting();
+            if took > 0 {
+                state.blocked_since = now;
+            } else if state.blocked && matches!(self.socket, Socket::Stream(_)) {
+                // A generic stream that takes nothing has registered the owner.
+                return Poll::Pending;
+            }
+        }
+        self.socket.poll_flush(context)
+    }
+}
+
+impl Outlet for ConnectionOutlet {
+    fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
+        let state = &mut *self.state.lock();
+        if state.blocked || state.leaving.is_held(to) {
+            return state.keep(to, deliveries);
+        }
+        with_scratch(|scratch| {
+            let live = state.leaving.deliver_into(to, deliveries, scratch, now);
+            let taken = state.write(&self.socket, scratch, now);
+            if live { taken } else { Taken::Gone }
+        })
+    }
+}
+
+impl State {
+    /// Keeps deliveries for later; too many of them end the connection.
+    fn keep(&mut self, to: SubscriptionKey, deliveries: &[Delivery]) -> Taken {
+        match self.leaving.deliver(to, deliveries) {
+            Ok(true) => Taken::Queued,
+            Ok(false) => Taken::Gone,
+            Err(slow) => {
+                self.notify(Notice::Refused(Box::new(slow.into())));
+                Taken::Gone
+            }
+        }
+    }
+
+    /// Tries one write. What the socket does not take is put back, and the connection is blocked
+    /// until its owner, who is woken, has written it.
+    fn write(&mut self, socket: &Socket, bytes: &[u8], now: Instant) -> Taken {
+        if bytes.is_empty() {
+            return Taken::Written;
+        }
+        match write_some(socket, &mut Context::from_waker(&self.owner), bytes) {
+            Ok(took) if took == bytes.len() => Taken::Written,
+            Ok(took) => {
+                self.leaving.put_back(bytes.get(took..).unwrap_or_default());
+                self.blocked = true;
+                self.blocked_since = now;
+                self.owner.wake_by_ref();
+                Taken::Queued
+            }
+            Err(_) => {
+                self.leaving.end(&[]);
+                self.notify(Notice::Broken);
+                Taken::Gone
+            }
+        }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        if self.notice.is_none() || matches!(notice, Notice::Broken) {
+            self.notice = Some(notice);
+            self.owner.wake_by_ref();
+        }
+    }
+}
+
+/// Writes what the socket takes at once, which may be nothing.
+fn write_some(socket: &Socket, context: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+    match socket.try_write(context, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        result => result,
+    }
+}
+
+/// Lends the thread's scratch buffer, empty.
+fn with_scratch<T>(work: impl FnOnce(&mut BytesMut) -> T) -> T {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => {
+            let result = work(&mut scratch);
+            scratch.clear();
+            if scratch.capacity() > KEPT_SCRATCH {
+                *scratch = BytesMut::new();
+            }
+            result
+        }
+        // A generic stream may publish while it is written to, and gets a buffer of its own.
+        Err(_) => work(&mut BytesMut::new()),
+    })
+}

@@ -1,0 +1,272 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::task::JoinSet;
+
+use crate::broker::Broker;
+use crate::handshake::{Accepted, OriginPolicy, Rejection, Upgrade};
+use crate::session::SessionSettings;
+use crate::websocket::Reader;
+
+use super::connection::{Connection, Origin, Transport};
+use super::connections::{Admission, Connections};
+use super::host::ServerHost;
+use super::listener::{self, WebSocketPaths};
+use super::outlet::ConnectionOutlet;
+use super::socket::Socket;
+use super::wire::Wire;
+use super::{Authenticate, Handle, Publisher, ServerBuilder, ServerSettings, clock};
+
+/// A STOMP server inside a program: a broker, what the application plugs in, and the connections.
+///
+/// It listens itself ([`listen_websocket`](Self::listen_websocket), [`listen_tcp`](Self::listen_tcp)),
+/// or is given connections that another server has upgraded
+/// ([`serve_upgraded`](Self::serve_upgraded), or a route of axum with the feature `axum`); all at
+/// once if wanted. Cloning shares it. Everything but [`builder`](Self::builder) and
+/// [`publisher`](Self::publisher) is called on a tokio runtime, current-thread or multi-thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use stompbox::broker::MemoryBroker;
+/// use stompbox::server::Server;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::builder().broker(MemoryBroker::new()).build();
+/// server.listen_websocket("127.0.0.1:0", "/ws").await?;
+/// server.listen_tcp("127.0.0.1:0").await?;
+///
+/// server.publisher().publish("/topic/news", "hello").await?;
+///
+/// let shutdown = server.shutdown(Duration::from_secs(5)).await;
+/// assert_eq!(shutdown.cut, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+/// How a [shutdown](Server::shutdown) went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// How many connections had not closed in time and were cut.
+    pub cut: usize,
+}
+
+/// What all connections of a server share.
+pub(super) struct Shared {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) authenticate: Arc<dyn Authenticate>,
+    pub(super) handle: Arc<dyn Handle>,
+    pub(super) origin: OriginPolicy,
+    pub(super) settings: ServerSettings,
+    pub(super) session: Arc<SessionSettings>,
+    pub(super) connections: Arc<Connections>,
+    host: Arc<ServerHost>,
+    listeners: Mutex<JoinSet<()>>,
+}
+
+impl Server {
+    /// Begins a server with the built-in broker, which lets everybody connect.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Listens for WebSockets and serves them in the background. `paths` is the path of the STOMP
+    /// endpoint, such as `/ws`. Port 0 takes a free one; returns the address that it listens on.
+    pub async fn listen_websocket(
+        &self,
+        address: impl ToSocketAddrs,
+        paths: impl Into<WebSocketPaths>,
+    ) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        self.shared.host.start(&self.shared.broker);
+        let accept = listener::websocket(Arc::clone(&self.shared), listener, paths.into());
+        self.shared.listeners.lock().spawn(accept);
+        Ok(local)
+    }
+
+    /// Listens for STOMP over plain TCP and serves it in the background. Port 0 takes a free one;
+    /// returns the address that it listens on.
+    pub async fn listen_tcp(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        self.shared.host.start(&self.shared.broker);
+        let accept = listener::tcp(Arc::clone(&self.shared), listener);
+        self.shared.listeners.lock().spawn(accept);
+        Ok(local)
+    }
+
+    /// Checks an Upgrade request by the rules of this server: its origins, its number of
+    /// connections and whether it is stopping. The path is the business of whoever routed it here.
+    ///
+    /// What is accepted is answered with its [response](Accepted::response), and its connection is
+    /// then [served](Self::serve_upgraded).
+    pub fn check(&self, request: http::request::Parts) -> Result<Accepted, Rejection> {
+        self.admit(request).map(|(_, accepted)| accepted)
+    }
+
+    /// As [`check`](Self::check), and keeps the place among the connections.
+    pub(super) fn admit(
+        &self,
+        request: http::request::Parts,
+    ) -> Result<(Admission, Accepted), Rejection> {
+        let admission = self.shared.connections.admit()?;
+        let upgrade = Upgrade::new().origin(self.shared.origin.clone());
+        Ok((admission, upgrade.check_parts(request)?))
+    }
+
+    /// Serves a connection whose Upgrade request was accepted and answered, to its end. A
+    /// `TcpStream` is written to directly; anything else goes through its own buffers.
+    ///
+    /// Dropping the future cuts the connection. [`shutdown`](Self::shutdown) covers it.
+    pub async fn serve_upgraded<T>(&self, io: T, accepted: Accepted)
+    where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        self.serve_upgraded_from(io, accepted, Vec::new()).await;
+    }
+
+    /// As [`serve_upgraded`](Self::serve_upgraded), for a connection of which something was read
+    /// already: `already_read` came behind the Upgrade request.
+    pub async fn serve_upgraded_from<T>(&self, io: T, accepted: Accepted, already_read: Vec<u8>)
+    where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        // The client has its 101 by now; one too many is told by being closed.
+        let Ok(admission) = self.shared.connections.admit() else { return };
+        self.serve_admitted(io, admission, accepted, None, already_read).await;
+    }
+
+    pub(super) async fn serve_admitted<T>(
+        &self,
+        io: T,
+        admission: Admission,
+        accepted: Accepted,
+        peer: Option<SocketAddr>,
+        already_read: Vec<u8>,
+    ) where
+        T: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        self.shared.host.start(&self.shared.broker);
+        let origin = Origin { upgrade: Some(Arc::new(accepted.into_parts())), peer };
+        self.shared.serve_websocket(Socket::new(io), admission, origin, already_read).await;
+    }
+
+    /// A handle for publishing from anywhere in the program.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(Arc::clone(&self.shared.broker))
+    }
+
+    /// How many connections there are, those in their handshake included.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.count()
+    }
+
+    /// Stops: listens no more, and closes all connections, embedded ones too, with the WebSocket
+    /// code 1012. Those that have not closed within `deadline` are cut. When it returns, all tasks of
+    /// the server have ended.
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        let connections = &self.shared.connections;
+        connections.drain();
+        let mut listeners = std::mem::take(&mut *self.shared.listeners.lock());
+        let mut cut = 0;
+        if tokio::time::timeout(deadline, connections.gone()).await.is_err() {
+            cut = connections.count();
+            connections.cut();
+            connections.gone().await;
+        }
+        while listeners.join_next().await.is_some() {}
+        Shutdown { cut }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        broker: Arc<dyn Broker>,
+        authenticate: Arc<dyn Authenticate>,
+        handle: Arc<dyn Handle>,
+        origin: OriginPolicy,
+        settings: ServerSettings,
+    ) -> Self {
+        let host = Arc::new(ServerHost::default());
+        broker.attach(host.clone());
+        Self {
+            broker,
+            authenticate,
+            handle,
+            origin,
+            session: Arc::new(settings.session.clone()),
+            connections: Arc::new(Connections::new(settings.connections)),
+            settings,
+            host,
+            listeners: Mutex::default(),
+        }
+    }
+
+    /// The largest WebSocket message: one STOMP frame, whose parts have limits of their own.
+    pub(super) fn message_limit(&self) -> usize {
+        let limits = &self.session.frame_limits;
+        limits.head().saturating_add(limits.body()).saturating_add(2)
+    }
+
+    pub(super) async fn serve_websocket(
+        self: &Arc<Self>,
+        socket: Socket,
+        admission: Admission,
+        origin: Origin,
+        already_read: Vec<u8>,
+    ) {
+        let reader = Reader::new(self.message_limit(), already_read);
+        let transport = Transport::WebSocket(Box::new(reader));
+        self.serve(socket, Wire::WebSocket, admission, transport, origin).await;
+    }
+
+    pub(super) async fn serve_tcp(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        admission: Admission,
+        peer: SocketAddr,
+    ) {
+        let origin = Origin { upgrade: None, peer: Some(peer) };
+        self.serve(Socket::tcp(stream), Wire::Tcp, admission, Transport::Tcp, origin).await;
+    }
+
+    async fn serve(
+        self: &Arc<Self>,
+        socket: Socket,
+        wire: Wire,
+        admission: Admission,
+        transport: Transport,
+        origin: Origin,
+    ) {
+        let session = Arc::clone(&self.session);
+        let outlet = Arc::new(ConnectionOutlet::new(socket, wire, session, clock::now()));
+        Connection::new(Arc::clone(self), admission, outlet, transport, origin).run().await;
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.host.stop();
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("connections", &self.connections()).finish_non_exhaustive()
+    }
+}

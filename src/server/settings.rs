@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use crate::handshake::HeadLimits;
+use crate::session::SessionSettings;
+
+/// The limits and defaults of a server.
+///
+/// ```
+/// use std::time::Duration;
+/// use stompbox::server::ServerSettings;
+///
+/// let mut settings = ServerSettings::default();
+/// settings.connections = 10_000;
+/// settings.session.connect_timeout = Duration::from_secs(3);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// What sessions have in common: heart-beats, versions, limits of frames.
+    pub session: SessionSettings,
+    /// The limits of an Upgrade request.
+    pub head: HeadLimits,
+    /// The most connections. Default: 100,000.
+    pub connections: usize,
+    /// The most things that one connection has asked for and that are not done, such as messages for
+    /// a handler that is busy. At that number no more is read from it. Default: 64.
+    pub pending: usize,
+    /// Headers of SEND that are not passed on to subscribers, beside those that never are
+    /// ([`is_withheld`](crate::broker::is_withheld)).
+    pub withheld_headers: Vec<String>,
+    /// How long a connection for which something waits may read nothing. Default: 20 s.
+    pub write_timeout: Duration,
+    /// How long a connection that is being closed may take to read its last words. Default: 3 s.
+    pub linger: Duration,
+    /// How much a connection that is being closed may go on sending, in bytes. It is read and
+    /// discarded: closing with unread input would destroy the last words. Default: 16 MiB.
+    pub linger_bytes: usize,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            session: SessionSettings::default(),
+            head: HeadLimits::default(),
+            connections: 100_000,
+            pending: 64,
+            withheld_headers: Vec::new(),
+            write_timeout: Duration::from_secs(20),
+            linger: Duration::from_secs(3),
+            linger_bytes: 16 << 20,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use crate::frame::{Frame, Version};
+
+use super::{AckMode, HeartBeat, Receipt, Settlement};
+
+/// What a client asks for, checked by the rules of STOMP: the outcome of
+/// [`ServerSession::next_event`](super::ServerSession::next_event).
+///
+/// Where there is a receipt, the RECEIPT is owed once the thing is done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// CONNECT or STOMP: the session waits for
+    /// [`accept`](super::ServerSession::accept) and gives no further event before it.
+    Connect(Box<Connect>),
+    /// SEND, outside of a transaction.
+    Send(Send),
+    /// SUBSCRIBE.
+    Subscribe(Subscribe),
+    /// UNSUBSCRIBE.
+    Unsubscribe(Unsubscribe),
+    /// ACK or NACK, outside of a transaction.
+    Settle(Settle),
+    /// COMMIT: everything that was held back takes effect, in this order.
+    Commit(Commit),
+    /// BEGIN or ABORT is done; nothing remains but its receipt.
+    Done(Receipt),
+    /// DISCONNECT: after its receipt the session is over.
+    Disconnect(Option<Receipt>),
+}
+
+/// A CONNECT frame, with what was negotiated.
+#[derive(Debug)]
+pub struct Connect {
+    /// The frame, whose headers carry `login`, `passcode`, `host` or a token, unescaped as they
+    /// came (STOMP 1.2, "Value Encoding").
+    pub frame: Frame,
+    /// The version of the session.
+    pub version: Version,
+    /// The client's `heart-beat` header.
+    pub heart_beat: HeartBeat,
+}
+
+/// A SEND frame.
+#[derive(Debug)]
+pub struct Send {
+    /// Its `destination`.
+    pub destination: Box<str>,
+    /// The frame.
+    pub frame: Frame,
+    /// The receipt asked for.
+    pub receipt: Option<Receipt>,
+}
+
+/// A SUBSCRIBE frame.
+#[derive(Debug)]
+pub struct Subscribe {
+    /// Its `id`; in STOMP 1.0 it may be missing, and then the destination stands for it.
+    pub id: Option<Box<str>>,
+    /// Its `destination`.
+    pub destination: Box<str>,
+    /// Its `ack` mode.
+    pub ack: AckMode,
+    /// Its `prefetch-count`.
+    pub prefetch: Option<usize>,
+    /// The frame, for headers that a broker understands.
+    pub frame: Frame,
+    /// The receipt asked for.
+    pub receipt: Option<Receipt>,
+}
+
+/// An UNSUBSCRIBE frame.
+#[derive(Debug)]
+pub struct Unsubscribe {
+    /// What it ends.
+    pub target: UnsubscribeTarget,
+    /// The receipt asked for.
+    pub receipt: Option<Receipt>,
+}
+
+/// How an UNSUBSCRIBE names its subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnsubscribeTarget {
+    /// By its id.
+    Id(Box<str>),
+    /// By its destination, which STOMP 1.0 allows.
+    Destination(Box<str>),
+}
+
+/// An ACK or NACK frame.
+#[derive(Debug)]
+pub struct Settle {
+    /// The message it names.
+    pub message: MessageName,
+    /// Whether it is an ACK or a NACK.
+    pub settlement: Settlement,
+    /// The receipt asked for.
+    pub receipt: Option<Receipt>,
+}
+
+/// How an ACK or NACK names its message, which each version does in its own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageName {
+    /// STOMP 1.2: the value of the MESSAGE's `ack` header.
+    Ack(Box<str>),
+    /// STOMP 1.1: `message-id` and `subscription`.
+    InSubscription {
+        /// The `message-id`.
+        message: Box<str>,
+        /// The `subscription`.
+        subscription: Box<str>,
+    },
+    /// STOMP 1.0: `message-id` alone.
+    Message(Box<str>),
+}
+
+/// A COMMIT frame.
+#[derive(Debug)]
+pub struct Commit {
+    /// What takes effect.
+    pub operations: Vec<Operation>,
+    /// The receipt asked for.
+    pub receipt: Option<Receipt>,
+}
+
+/// A frame that a transaction held back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Operation {
+    /// A SEND.
+    Send(Box<Send>),
+    /// An ACK or a NACK.
+    Settle(Settle),
+}

@@ -1,0 +1,74 @@
+use std::collections::VecDeque;
+
+/// The deliveries of one subscription that the client has not answered yet, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(VecDeque<Unsettled>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unsettled {
+    /// The number in the connection that the client knows the delivery by.
+    number: u64,
+    tag: u64,
+}
+
+impl Ledger {
+    /// Notes a delivery; numbers only grow.
+    pub(super) fn note(&mut self, number: u64, tag: u64) {
+        self.0.push_back(Unsettled { number, tag });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes the delivery with this number out, if it is unsettled, and returns its tag.
+    pub(super) fn settle(&mut self, number: u64) -> Option<u64> {
+        let place = self.place(number)?;
+        self.0.remove(place).map(|unsettled| unsettled.tag)
+    }
+
+    /// Takes out that delivery and all before it (STOMP 1.2, "ACK": cumulative in mode `client`),
+    /// if it is unsettled, and returns their tags.
+    pub(super) fn settle_up_to(&mut self, number: u64) -> Vec<u64> {
+        let count = self.place(number).map_or(0, |place| place + 1);
+        self.0.drain(..count).map(|unsettled| unsettled.tag).collect()
+    }
+
+    pub(super) fn contains(&self, number: u64) -> bool {
+        self.place(number).is_some()
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        self.0.binary_search_by_key(&number, |unsettled| unsettled.number).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        for number in [3, 4, 7, 9] {
+            ledger.note(number, number * 10);
+        }
+        ledger
+    }
+
+    #[test]
+    fn one_is_settled_by_its_number() {
+        let mut ledger = ledger();
+        assert_eq!(ledger.settle(7), Some(70));
+        assert_eq!(ledger.settle(7), None);
+        assert_eq!(ledger.settle(5), None);
+        assert_eq!(ledger.len(), 3);
+    }
+
+    #[test]
+    fn s2_cumulative_settles_all_before() {
+        let mut ledger = ledger();
+        assert_eq!(ledger.settle_up_to(7), [30, 40, 70]);
+        assert!(ledger.settle_up_to(4).is_empty());
+        assert_eq!(ledger.settle_up_to(9), [90]);
+    }
+}

@@ -1,0 +1,143 @@
+use std::collections::HashMap;
+
+use bytes::BytesMut;
+
+use crate::frame::{Command, Encoder, Version};
+
+use super::event::{Subscribe, UnsubscribeTarget};
+use super::ledger::Ledger;
+use super::{AckMode, Delivery, SessionError, SubscriptionKey};
+
+/// The live subscriptions of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_id: HashMap<Box<str>, u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    live: Option<Subscription>,
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) id: Box<str>,
+    pub(super) destination: Box<str>,
+    pub(super) ack: AckMode,
+    /// How each of its MESSAGE frames begins, up to the value of `message-id`.
+    pub(super) prefix: Box<[u8]>,
+    /// What came before the broker confirmed the subscription; sent after its RECEIPT.
+    /// `None` once it is confirmed.
+    pub(super) held: Option<Vec<Delivery>>,
+    pub(super) ledger: Ledger,
+}
+
+impl Subscriptions {
+    pub(super) fn open(
+        &mut self,
+        subscribe: &Subscribe,
+        version: Version,
+        limit: usize,
+    ) -> Result<SubscriptionKey, SessionError> {
+        let id = subscribe.id.as_ref().unwrap_or(&subscribe.destination);
+        if self.by_id.contains_key(id) {
+            return Err(SessionError::DuplicateSubscription { id: id.to_string() });
+        }
+        if self.by_id.len() >= limit {
+            return Err(SessionError::Limit { of: "subscriptions", limit });
+        }
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            // The limit on subscriptions is far below.
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let subscription = Subscription {
+            id: id.clone(),
+            destination: subscribe.destination.clone(),
+            ack: subscribe.ack,
+            prefix: message_prefix(subscribe.id.as_deref(), version),
+            held: Some(Vec::new()),
+            ledger: Ledger::default(),
+        };
+        self.by_id.insert(id.clone(), number);
+        let slot = self.slots.get_mut(number as usize);
+        let generation = slot.map_or(0, |slot| {
+            slot.live = Some(subscription);
+            slot.generation
+        });
+        Ok(SubscriptionKey { slot: number, generation })
+    }
+
+    pub(super) fn find(&self, target: &UnsubscribeTarget) -> Result<SubscriptionKey, SessionError> {
+        let found = match target {
+            UnsubscribeTarget::Id(id) => self.key_of(id),
+            UnsubscribeTarget::Destination(destination) => {
+                let by_destination =
+                    |subscription: &Subscription| subscription.destination == *destination;
+                self.iter().find(|(_, subscription)| by_destination(subscription)).map(|it| it.0)
+            }
+        };
+        let (UnsubscribeTarget::Id(id) | UnsubscribeTarget::Destination(id)) = target;
+        found.ok_or_else(|| SessionError::UnknownSubscription { id: id.to_string() })
+    }
+
+    pub(super) fn key_of(&self, id: &str) -> Option<SubscriptionKey> {
+        let slot = *self.by_id.get(id)?;
+        let generation = self.slots.get(slot as usize)?.generation;
+        Some(SubscriptionKey { slot, generation })
+    }
+
+    pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        slot.live.as_mut().filter(|_| slot.generation == key.generation)
+    }
+
+    /// The subscription that is in this slot now, whichever it is.
+    pub(super) fn in_slot(&mut self, slot: u32) -> Option<(SubscriptionKey, &mut Subscription)> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let key = SubscriptionKey { slot, generation: place.generation };
+        place.live.as_mut().map(|subscription| (key, subscription))
+    }
+
+    pub(super) fn remove(&mut self, key: SubscriptionKey) -> Option<Subscription> {
+        let slot = self.slots.get_mut(key.slot as usize)?;
+        let subscription = slot.live.take_if(|_| slot.generation == key.generation)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(key.slot);
+        self.by_id.remove(&subscription.id);
+        Some(subscription)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (SubscriptionKey, &Subscription)> {
+        (0..).zip(&self.slots).filter_map(|(slot, place)| {
+            let key = SubscriptionKey { slot, generation: place.generation };
+            place.live.as_ref().map(|subscription| (key, subscription))
+        })
+    }
+
+    pub(super) fn iter_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (SubscriptionKey, &mut Subscription)> {
+        (0..).zip(&mut self.slots).filter_map(|(slot, place)| {
+            let key = SubscriptionKey { slot, generation: place.generation };
+            place.live.as_mut().map(|subscription| (key, subscription))
+        })
+    }
+}
+
+/// `MESSAGE`, the `subscription` header where the client gave an id, and the name `message-id`:
+/// encoded once, since every delivery begins with it.
+fn message_prefix(id: Option<&str>, version: Version) -> Box<[u8]> {
+    let mut prefix = BytesMut::new();
+    let mut head = Encoder::new(&mut prefix, version, Command::Message);
+    if let Some(id) = id {
+        head.header("subscription", id);
+    }
+    head.finish_lines();
+    prefix.extend_from_slice(b"message-id:");
+    prefix.as_ref().into()
+}

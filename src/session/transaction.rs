@@ -1,0 +1,97 @@
+use std::collections::HashMap;
+
+use crate::frame::Version;
+
+use super::event::{Operation, Send, Settle};
+use super::{SessionError, SessionSettings};
+
+/// The open transactions of one connection: frames that wait for their COMMIT
+/// (STOMP 1.2, "BEGIN").
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    open: HashMap<Box<str>, Transaction>,
+    frames: usize,
+    bytes: usize,
+}
+
+/// What one transaction has held back, in order.
+#[derive(Debug, Default)]
+struct Transaction {
+    operations: Vec<Operation>,
+    bytes: usize,
+}
+
+impl Transactions {
+    pub(super) fn begin(
+        &mut self,
+        id: &str,
+        settings: &SessionSettings,
+    ) -> Result<(), SessionError> {
+        if self.open.contains_key(id) {
+            return Err(SessionError::TransactionOpen { id: id.to_owned() });
+        }
+        if self.open.len() >= settings.transactions {
+            let limit = settings.transactions;
+            return Err(SessionError::Limit { of: "open transactions", limit });
+        }
+        self.open.insert(id.into(), Transaction::default());
+        Ok(())
+    }
+
+    pub(super) fn hold(
+        &mut self,
+        id: &str,
+        operation: Operation,
+        settings: &SessionSettings,
+    ) -> Result<(), SessionError> {
+        let Some(transaction) = self.open.get_mut(id) else { return Err(unknown(id)) };
+        let operation = operation.into_kept();
+        let bytes = operation.bytes();
+        if self.frames >= settings.transaction_frames {
+            let limit = settings.transaction_frames;
+            return Err(SessionError::Limit { of: "frames in transactions", limit });
+        }
+        if self.bytes.saturating_add(bytes) > settings.transaction_bytes {
+            let limit = settings.transaction_bytes;
+            return Err(SessionError::Limit { of: "bytes in transactions", limit });
+        }
+        self.frames += 1;
+        self.bytes += bytes;
+        transaction.bytes += bytes;
+        transaction.operations.push(operation);
+        Ok(())
+    }
+
+    /// Ends a transaction and returns what it had held back.
+    pub(super) fn end(&mut self, id: &str) -> Result<Vec<Operation>, SessionError> {
+        let transaction = self.open.remove(id).ok_or_else(|| unknown(id))?;
+        self.frames -= transaction.operations.len();
+        self.bytes -= transaction.bytes;
+        Ok(transaction.operations)
+    }
+}
+
+impl Operation {
+    /// A copy of its own: what waits for a COMMIT must not pin the buffer that it was read into.
+    fn into_kept(self) -> Self {
+        match self {
+            Self::Send(send) => {
+                let send = Send { frame: send.frame.compact(), ..*send };
+                Self::Send(Box::new(send))
+            }
+            settle @ Self::Settle(_) => settle,
+        }
+    }
+
+    /// What it holds, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Send(send) => size_of::<Send>() + send.frame.encoded_len(Version::V1_2),
+            Self::Settle(_) => size_of::<Settle>(),
+        }
+    }
+}
+
+fn unknown(id: &str) -> SessionError {
+    SessionError::UnknownTransaction { id: id.to_owned() }
+}

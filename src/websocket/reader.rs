@@ -1,0 +1,141 @@
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use thiserror::Error;
+use tungstenite::Message;
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+
+use super::CloseCode;
+
+/// Reads what a client sends over a WebSocket, without owning the socket.
+///
+/// The stream is lent for each [`read`](Self::read): its read side is the socket, and its write side
+/// takes tungstenite's own answers, each a whole frame: Pongs, and the Close that answers a Close.
+#[derive(Debug)]
+pub struct Reader {
+    context: WebSocketContext,
+}
+
+/// What a client sent.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A text message, which is UTF-8.
+    Text(Bytes),
+    /// A binary message.
+    Binary(Bytes),
+    /// A Ping, which was answered, or a Pong: a sign of life.
+    Control,
+    /// A Close, which was answered. Nothing comes after it.
+    Close,
+}
+
+/// Why nothing could be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The socket failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The client closed the connection, with or without saying so before.
+    #[error("the connection is closed")]
+    Closed,
+    /// The client broke RFC 6455.
+    #[error("the client broke the WebSocket protocol: {0}")]
+    Protocol(String),
+    /// A text message was not UTF-8 (RFC 6455 §8.1).
+    #[error("a text message is not UTF-8; send a binary message for a body that is not")]
+    Utf8,
+    /// A message is larger than is allowed.
+    #[error("a WebSocket message of {size} bytes or more came, at most {limit} are allowed")]
+    TooBig {
+        /// Its size in bytes, as far as it is known.
+        size: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
+}
+
+impl Reader {
+    /// How much is read at once, in bytes. A connection keeps a buffer of this size while something
+    /// arrives: tungstenite's default of 128 KiB would cost gigabytes at 10,000 connections.
+    pub const BUFFER: usize = 4 * 1024;
+
+    /// Reads messages of at most `limit` bytes. `already_read` is what came behind the Upgrade
+    /// request.
+    pub fn new(limit: usize, already_read: Vec<u8>) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(Self::BUFFER)
+            // Whatever it writes is passed on at once.
+            .write_buffer_size(0)
+            .max_message_size(Some(limit))
+            .max_frame_size(Some(limit));
+        let role = Role::Server;
+        let context = WebSocketContext::from_partially_read(already_read, role, Some(config));
+        Self { context }
+    }
+
+    /// Reads the next message; `None` if the socket has no more at present.
+    pub fn read(
+        &mut self,
+        stream: &mut (impl Read + Write),
+    ) -> Result<Option<Incoming>, ReadError> {
+        match self.context.read(stream) {
+            Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text.into()))),
+            Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
+            Ok(Message::Ping(_)) => {
+                // Answered now and not before the next read, which may be long after.
+                self.flush(stream)?;
+                Ok(Some(Incoming::Control))
+            }
+            Ok(Message::Pong(_) | Message::Frame(_)) => Ok(Some(Incoming::Control)),
+            Ok(Message::Close(_)) => {
+                self.flush(stream)?;
+                Ok(Some(Incoming::Close))
+            }
+            Err(error) => match ReadError::from(error) {
+                ReadError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    fn flush(&mut self, stream: &mut (impl Read + Write)) -> Result<(), ReadError> {
+        match self.context.flush(stream).map_err(ReadError::from) {
+            // After the answer to a Close it says that the connection is closed.
+            Ok(()) | Err(ReadError::Closed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl ReadError {
+    /// The code of the Close that answers it; `None` where there is nobody to answer.
+    pub fn close_code(&self) -> Option<CloseCode> {
+        match self {
+            Self::Io(_) | Self::Closed => None,
+            Self::Protocol(_) => Some(CloseCode::Protocol),
+            Self::Utf8 => Some(CloseCode::InvalidPayload),
+            Self::TooBig { .. } => Some(CloseCode::TooBig),
+        }
+    }
+}
+
+impl From<tungstenite::Error> for ReadError {
+    fn from(error: tungstenite::Error) -> Self {
+        match error {
+            tungstenite::Error::Io(error) => Self::Io(error),
+            tungstenite::Error::ConnectionClosed
+            | tungstenite::Error::AlreadyClosed
+            | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                Self::Closed
+            }
+            tungstenite::Error::Utf8(_) => Self::Utf8,
+            tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+                Self::TooBig { size, limit: max_size }
+            }
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+}
