@@ -56,6 +56,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod escape;
+mod head;
 mod header_name;
 mod headers;
 mod layout;
@@ -63,6 +64,7 @@ mod leniency;
 mod limits;
 mod owned;
 mod parse;
+mod rules;
 mod scan;
 mod version;
 

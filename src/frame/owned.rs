@@ -46,6 +46,21 @@ impl Frame {
         Self { bytes, layout }
     }
 
+    /// A frame to be filled in by a decoder.
+    pub(super) fn blank() -> Self {
+        Self::new(Command::Send)
+    }
+
+    /// Where a decoder notes what it finds.
+    pub(super) fn layout_mut(&mut self) -> &mut Layout {
+        &mut self.layout
+    }
+
+    /// Gives the frame the bytes that its layout is of.
+    pub(super) fn set_bytes(&mut self, bytes: Bytes) {
+        self.bytes = bytes;
+    }
+
     /// Adds a header behind those that there are. What a version cannot represent is found out
     /// when the frame is encoded.
     ///

@@ -4,8 +4,12 @@ use stompbox::frame::{Command, Frame, Version};
 
 use super::{encode, field, strict};
 
-/// The examples with the versions whose specifications hold them.
-const EXAMPLES: [(&str, Version, Command, &[(&str, &str)], &str); 19] = {
+/// A frame on the wire, the version whose specification holds it, and what it means: command,
+/// headers, body.
+type Example =
+    (&'static str, Version, Command, &'static [(&'static str, &'static str)], &'static str);
+
+const EXAMPLES: [Example; 19] = {
     use Command::{
         Abort, Ack, Begin, Commit, Connect, Connected, Disconnect, Error, Message, Nack, Receipt,
         Send, Subscribe, Unsubscribe,
