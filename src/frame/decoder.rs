@@ -40,7 +40,7 @@ pub struct Decoder {
     /// What was fed while `input` was not used up.
     backlog: BytesMut,
     partial: Option<Box<Partial>>,
-    failure: Option<Box<DecodeError>>,
+    failure: Option<DecodeError>,
     /// Where the frame in `partial`, or else `input`, begins in the stream.
     offset: u64,
     rules: Rules,
@@ -128,7 +128,7 @@ impl Decoder {
     /// the rest of the stream means nothing: the same error is returned again.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
         if let Some(failure) = &self.failure {
-            return Err(DecodeError::clone(failure));
+            return Err(failure.clone());
         }
         // Filled in where it lies: moving a frame costs as much as reading one.
         let mut frame = Frame::blank();
@@ -273,7 +273,7 @@ impl Decoder {
 
     #[cold]
     fn fail(&mut self, error: DecodeError) -> DecodeError {
-        self.failure = Some(Box::new(error.clone()));
+        self.failure = Some(error.clone());
         self.partial = None;
         self.input = Bytes::new();
         self.backlog = BytesMut::new();

@@ -1,5 +1,7 @@
 //! What is checked of a head as a whole, once its blank line has come.
 
+use memchr::{memchr, memchr_iter, memchr2};
+
 use super::error::quote;
 use super::escape::Escaping;
 use super::layout::Layout;
@@ -19,21 +21,14 @@ impl Head<'_> {
     /// them cannot fail. Returns the length of the body if the head says it.
     pub(super) fn check(self) -> Result<Option<usize>, DecodeError> {
         let Self { octets, layout, rules } = self;
-        let contents = Contents::of(octets);
-        if contents.nul {
-            let at = memchr::memchr(0, octets).unwrap_or_default();
-            return Err(fault_at(octets, at, Fault::NulInHead));
-        }
-        if !contents.ascii
+        visits::count(2 * octets.len());
+        if !octets.is_ascii()
             && let Err(error) = std::str::from_utf8(octets)
         {
             return Err(fault_at(octets, error.valid_up_to(), Fault::InvalidUtf8));
         }
-        if contents.backslash {
-            layout.escaping = Escaping::of(rules.version, layout.command);
-            if layout.escaping != Escaping::None && !rules.leniency.raw_backslash() {
-                check_escapes(octets, layout, rules.version)?;
-            }
+        if memchr2(0, b'\\', octets).is_some() {
+            check_special(octets, layout, rules)?;
         }
         if rules.leniency.padding() && version(layout, rules) == Version::V1_0 {
             trim_padding(octets, layout);
@@ -59,7 +54,20 @@ fn trim_padding(octets: &[u8], layout: &mut Layout) {
     layout.lines.update(|line| line.known = HeaderName::from_bytes(line.name(octets, true)));
 }
 
+/// Checks a head that holds NUL or `\`.
 #[cold]
+fn check_special(octets: &[u8], layout: &mut Layout, rules: &Rules) -> Result<(), DecodeError> {
+    visits::count(octets.len());
+    if let Some(at) = memchr(0, octets) {
+        return Err(fault_at(octets, at, Fault::NulInHead));
+    }
+    layout.escaping = Escaping::of(rules.version, layout.command);
+    if layout.escaping == Escaping::None || rules.leniency.raw_backslash() {
+        return Ok(());
+    }
+    check_escapes(octets, layout, rules.version)
+}
+
 fn check_escapes(octets: &[u8], layout: &Layout, version: Version) -> Result<(), DecodeError> {
     for line in layout.lines.iter() {
         let name = (line.name(octets, false), line.start);
@@ -115,29 +123,9 @@ fn content_length(
     }
 }
 
-/// What there is in a head, found in one pass that the compiler turns into vector instructions.
-struct Contents {
-    ascii: bool,
-    nul: bool,
-    backslash: bool,
-}
-
-impl Contents {
-    fn of(octets: &[u8]) -> Self {
-        visits::count(octets.len());
-        let (mut all, mut nul, mut backslash) = (0_u8, 0_u8, 0_u8);
-        for octet in octets {
-            all |= octet;
-            nul |= u8::from(*octet == 0);
-            backslash |= u8::from(*octet == b'\\');
-        }
-        Self { ascii: all.is_ascii(), nul: nul != 0, backslash: backslash != 0 }
-    }
-}
-
 /// An error at an offset of a head whose lines are to be counted.
 #[cold]
 fn fault_at(octets: &[u8], at: usize, fault: Fault) -> DecodeError {
     let before = octets.get(..at).unwrap_or_default();
-    DecodeError::new(at, 1 + memchr::memchr_iter(b'\n', before).count(), fault)
+    DecodeError::new(at, 1 + memchr_iter(b'\n', before).count(), fault)
 }

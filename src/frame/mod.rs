@@ -66,6 +66,7 @@ mod owned;
 mod parse;
 mod rules;
 mod scan;
+mod verbatim;
 mod version;
 
 pub use borrowed::FrameRef;

@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 
 use super::layout::{HeaderLine, Layout, offset};
+use super::verbatim::Verbatim;
 use super::{Command, Encoder, HeaderKey, Headers, Version};
 
 /// How much of a body `Debug` shows, in octets.
@@ -140,22 +141,45 @@ impl Frame {
 
     /// How many octets [`encode_into`](Self::encode_into) writes.
     pub fn encoded_len(&self, version: Version) -> usize {
-        let lines: usize = self
-            .headers()
-            .entries()
-            .filter_map(|header| {
-                Encoder::header_len(version, self.command(), &header.name(), &header.value())
-            })
-            .sum();
+        let lines = match Verbatim::of(&self.layout, &self.bytes) {
+            Verbatim::Frame(bytes) => return bytes.len(),
+            Verbatim::Lines(lines) => lines.len(),
+            Verbatim::Nothing => self.lines_len(version),
+        };
         Encoder::frame_len(self.command(), lines, self.body().len())
     }
 
     /// Writes the frame behind what is in `out`, and returns how many headers were left out because
-    /// `version` cannot represent them (see [`Encoder::header`]).
+    /// `version` cannot represent them (see [`Encoder`]).
     ///
     /// A `content-length` is written wherever there is a body, whatever the frame's own says.
     pub fn encode_into(&self, version: Version, out: &mut BytesMut) -> usize {
-        out.reserve(self.encoded_len(version));
+        match Verbatim::of(&self.layout, &self.bytes) {
+            Verbatim::Frame(bytes) => {
+                out.extend_from_slice(bytes);
+                0
+            }
+            Verbatim::Lines(lines) => {
+                out.reserve(Encoder::frame_len(self.command(), lines.len(), self.body().len()));
+                Encoder::new(out, version, self.command()).lines(lines).finish(self.body())
+            }
+            Verbatim::Nothing => self.encode_headers(version, out),
+        }
+    }
+
+    /// How many octets the header lines take, one by one and without `content-length`.
+    fn lines_len(&self, version: Version) -> usize {
+        let command = self.command();
+        let headers = self.headers().entries();
+        let lens = headers.filter_map(|header| {
+            Encoder::header_len(version, command, &header.name(), &header.value())
+        });
+        lens.sum()
+    }
+
+    fn encode_headers(&self, version: Version, out: &mut BytesMut) -> usize {
+        let lines = self.lines_len(version);
+        out.reserve(Encoder::frame_len(self.command(), lines, self.body().len()));
         let mut encoder = Encoder::new(out, version, self.command());
         for header in self.headers().entries() {
             match header.known() {

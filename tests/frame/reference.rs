@@ -74,6 +74,9 @@ impl Rules {
                 Some(colon) => lines.push((line[..colon].to_vec(), line[colon + 1..].to_vec())),
             }
         }
+        if std::str::from_utf8(&wire[..at]).is_err() {
+            return Err("not UTF-8");
+        }
         if wire[..at].contains(&0) {
             return Err("NUL");
         }
@@ -108,14 +111,10 @@ impl Rules {
         command: Command,
         lines: Vec<(Vec<u8>, Vec<u8>)>,
     ) -> Result<Vec<(String, String)>, &'static str> {
-        let utf8 = |octets| String::from_utf8(octets).map_err(|_| "not UTF-8");
         let mut headers = Vec::new();
         for (name, value) in lines {
-            headers.push((utf8(name)?, utf8(value)?));
-        }
-        for (name, value) in &mut headers {
-            *name = self.unescape(command, name)?;
-            *value = self.unescape(command, value)?;
+            let text = |octets| self.unescape(command, &String::from_utf8_lossy(octets));
+            headers.push((text(&name)?, text(&value)?));
         }
         let settles = match command {
             Command::Connect | Command::Stomp => Some("accept-version"),
