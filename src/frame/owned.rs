@@ -5,6 +5,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::escape::Escaping;
 use super::layout::{HeaderLine, Layout, offset};
 use super::verbatim::Verbatim;
 use super::{Command, Encoder, HeaderKey, Headers, Version};
@@ -68,15 +69,15 @@ impl Frame {
     /// A `content-length` is never needed: the encoder computes it, whatever is given here.
     #[must_use]
     pub fn with_header<K: HeaderKey>(self, name: K, value: impl AsRef<str>) -> Self {
-        let Self { bytes, mut layout } = self;
+        let Self { bytes, mut layout } = self.in_clear();
         let at = layout.lines_end as usize;
+        let behind = Bytes::copy_from_slice(bytes.get(at..).unwrap_or_default());
         let mut bytes = into_mut(bytes);
-        let behind = bytes.split_off(at.min(bytes.len()));
-        // Decoded lines may be escaped, and one frame is read in one way: write this one alike.
-        layout.escaping.store(name.as_text().as_bytes(), &mut bytes);
+        bytes.truncate(at);
+        bytes.extend_from_slice(name.as_text().as_bytes());
         let colon = bytes.len();
         bytes.extend_from_slice(b":");
-        layout.escaping.store(value.as_ref().as_bytes(), &mut bytes);
+        bytes.extend_from_slice(value.as_ref().as_bytes());
         let end = bytes.len();
         bytes.extend_from_slice(b"\n");
         layout.lines.push(HeaderLine {
@@ -85,17 +86,18 @@ impl Frame {
             end: offset(end),
             known: name.known(),
         });
-        layout.lines_end = offset(end + 1);
-        let grown = offset(end + 1 - at);
+        layout.lines_end = offset(bytes.len());
+        let grown = offset(bytes.len() - at);
         layout.body_start += grown;
         layout.body_end += grown;
-        bytes.unsplit(behind);
+        bytes.extend_from_slice(&behind);
         Self { bytes: bytes.freeze(), layout }
     }
 
     /// Sets the body.
     ///
     /// Only SEND, MESSAGE and ERROR carry one (STOMP 1.2, "Body"); peers may refuse it elsewhere.
+    /// A frame holds up to 4 GiB.
     #[must_use]
     pub fn with_body(self, body: impl AsRef<[u8]>) -> Self {
         let Self { bytes, mut layout } = self;
@@ -165,6 +167,20 @@ impl Frame {
             }
             Verbatim::Nothing => self.encode_headers(version, out),
         }
+    }
+
+    /// The same frame with its headers in clear text, neither escaped nor padded, so that lines in
+    /// clear text can be added.
+    fn in_clear(self) -> Self {
+        if self.layout.escaping == Escaping::None && !self.layout.padded {
+            return self;
+        }
+        let clear = Self::new(self.command());
+        let clear = self
+            .headers()
+            .iter()
+            .fold(clear, |frame, (name, value)| frame.with_header(name, value));
+        clear.with_body(self.body())
     }
 
     /// How many octets the header lines take, one by one and without `content-length`.

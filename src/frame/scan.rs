@@ -148,6 +148,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The next line without its end, and the scan behind it.
+    #[inline]
     fn next_line(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
         let reach = self.scan.reach(self.layout, &self.rules.limits);
         let window = self.bytes.get(..reach).unwrap_or(self.bytes);
@@ -186,6 +187,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    #[inline]
     fn header_line(&mut self, line: &[u8], start: usize) -> Result<(), DecodeError> {
         let limit = self.rules.limits.headers();
         if self.layout.lines.len() >= limit {

@@ -76,6 +76,11 @@ fn f3_field_trims_padding_of_1_0_only() {
     let not_padded = b"CONNECT\nlogin: me\naccept-version:1.2\n\n\0";
     assert_header(&field(Version::V1_2, not_padded), "login", " me");
     assert_header(&strict(Version::V1_2, padded), "login", " me");
+    // What the program adds is no padding.
+    let frame = field(Version::V1_0, wire).with_header("b", " c ");
+    assert_header(&frame, "b", " c ");
+    assert_header(&frame, "destination", "/queue/a");
+    assert_eq!(frame.body(), b"a\0b");
 }
 
 #[test]
@@ -302,4 +307,16 @@ fn frame_ref_sees_what_the_decoder_sees() {
     assert_eq!(&wire[consumed..], b"\nrest");
     assert_eq!(frame.to_frame(), strict(Version::V1_2, &wire[..consumed]));
     assert_eq!(frame.header("a:b").as_deref(), Some("c"));
+}
+
+#[test]
+fn debug_shows_no_secrets() {
+    let wire = b"CONNECT\nlogin:me\npasscode:s3cret\nAuthorization:x\nauthorization:s3cret\n\n\0";
+    let frame = strict(Version::V1_2, wire);
+    let shown = format!("{frame:?}");
+    assert!(shown.contains("CONNECT") && shown.contains("\"login\": \"me\""), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let mut decoder = Decoder::new(Limits::default(), Leniency::strict());
+    decoder.feed_slice(wire);
+    assert!(!format!("{decoder:?}").contains("s3cret"));
 }
