@@ -76,6 +76,8 @@ fn f3_field_trims_padding_of_1_0_only() {
     let not_padded = b"CONNECT\nlogin: me\naccept-version:1.2\n\n\0";
     assert_header(&field(Version::V1_2, not_padded), "login", " me");
     assert_header(&strict(Version::V1_2, padded), "login", " me");
+    let (encoded, _) = encode(Version::V1_0, &field(Version::V1_0, b"SEND\na: b\n\n\0"));
+    assert_eq!(encoded, b"SEND\na:b\n\n\0", "it is not passed on");
     // What the program adds is no padding.
     let frame = field(Version::V1_0, wire).with_header("b", " c ");
     assert_header(&frame, "b", " c ");
@@ -178,6 +180,19 @@ fn f7_the_encoder_writes_the_right_content_length() {
     }
     let empty = Frame::new(Command::Send).with_header("content-length", "999");
     assert_eq!(encode(Version::V1_2, &empty).0, b"SEND\n\n\0");
+    for wire in [
+        &b"SEND\ncontent-length:3\ncontent-length:3\n\na\0b\0"[..],
+        b"SEND\ncontent-length:03\n\na\0b\0",
+    ] {
+        let decoded = strict(Version::V1_2, wire);
+        for frame in [decoded.clone(), decoded.with_header("content-length", "4")] {
+            let (wire, _) = encode(Version::V1_2, &frame);
+            assert_eq!(strict(Version::V1_2, &wire), frame);
+        }
+    }
+    let decoded = strict(Version::V1_2, b"SEND\ncontent-length:3\n\na\0b\0");
+    let frame = decoded.with_header("content-length", "4");
+    assert_eq!(encode(Version::V1_2, &frame).0, b"SEND\ncontent-length:3\n\na\0b\0");
 }
 
 #[test]
