@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::layout::Layout;
 use super::owned::debug;
-use super::scan::{Progress, Rules, Scan};
+use super::rules::Rules;
+use super::scan::{Progress, Scan};
 use super::{Command, DecodeError, Frame, HeaderKey, Headers, Leniency, Limits, Version, parse};
 
 /// A complete frame in a borrowed slice, looked at without any allocation (of up to 16 headers).
@@ -43,11 +44,12 @@ impl<'a> FrameRef<'a> {
         let rules = Rules { version, limits: *limits, leniency };
         let start = parse::ends_of_line(input, rules.cr_lf());
         let bytes = input.get(start..).unwrap_or_default();
-        let mut scan = Scan::new();
-        match scan.advance(bytes, &rules).map_err(|error| error.in_stream(start as u64))? {
+        let mut frame = Self { bytes, layout: Layout::new(Command::Send) };
+        let progress = Scan::new().advance(&mut frame.layout, bytes, &rules);
+        match progress.map_err(|error| error.in_stream(start as u64))? {
             Progress::Complete(len) => {
-                let bytes = bytes.get(..len).unwrap_or_default();
-                Ok(Some((Self { bytes, layout: scan.into_layout() }, start + len)))
+                frame.bytes = bytes.get(..len).unwrap_or_default();
+                Ok(Some((frame, start + len)))
             }
             // Ends of line stand only in front of `bytes`.
             Progress::Incomplete | Progress::EndOfLine(_) => Ok(None),

@@ -5,7 +5,8 @@ use std::fmt;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::parse::{self, visits};
-use super::scan::{Progress, Rules, Scan};
+use super::rules::Rules;
+use super::scan::{Progress, Scan};
 use super::{DecodeError, Frame, Leniency, Limits, Version};
 
 /// Turns a stream of bytes, cut anywhere, into frames.
@@ -39,7 +40,7 @@ pub struct Decoder {
     /// What was fed while `input` was not used up.
     backlog: BytesMut,
     partial: Option<Box<Partial>>,
-    failure: Option<Box<DecodeError>>,
+    failure: Option<DecodeError>,
     /// Where the frame in `partial`, or else `input`, begins in the stream.
     offset: u64,
     rules: Rules,
@@ -60,6 +61,7 @@ enum Nul {
 /// A frame whose end has not come.
 struct Partial {
     scan: Scan,
+    frame: Frame,
     /// The frame so far.
     bytes: BytesMut,
 }
@@ -126,13 +128,15 @@ impl Decoder {
     /// the rest of the stream means nothing: the same error is returned again.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, DecodeError> {
         if let Some(failure) = &self.failure {
-            return Err(DecodeError::clone(failure));
+            return Err(failure.clone());
         }
-        let result = self.decode();
-        if let Err(error) = &result {
-            self.fail(error);
+        // Filled in where it lies: moving a frame costs as much as reading one.
+        let mut frame = Frame::blank();
+        match self.decode(&mut frame) {
+            Ok(true) => Ok(Some(frame)),
+            Ok(false) => Ok(None),
+            Err(error) => Err(self.fail(error)),
         }
-        result
     }
 
     /// Says that a text WebSocket message ends here, after [`next_frame`](Self::next_frame) has
@@ -148,13 +152,14 @@ impl Decoder {
         }
         let partial = self.partial.as_mut()?;
         let held = partial.bytes.len();
-        if !partial.scan.has_seen(held) || !partial.scan.end_without_nul(held) {
+        let layout = partial.frame.layout_mut();
+        if !partial.scan.has_seen(held) || !partial.scan.end_without_nul(layout, held) {
             return None;
         }
         let partial = self.partial.take()?;
         self.nul = Nul::Late;
         self.offset += held as u64;
-        Some(Frame::from_parts(partial.bytes.freeze(), partial.scan.into_layout()))
+        Some(partial.into_frame())
     }
 
     /// How many bytes are held: of an incomplete frame, and those not yet looked at.
@@ -169,67 +174,69 @@ impl Decoder {
         self.partial.is_some()
     }
 
-    fn decode(&mut self) -> Result<Option<Frame>, DecodeError> {
+    /// Reads the next frame into `frame`; `false` if more bytes are needed.
+    fn decode(&mut self, frame: &mut Frame) -> Result<bool, DecodeError> {
         loop {
-            let frame = if self.partial.is_some() { self.resume()? } else { self.begin()? };
+            let complete =
+                if self.partial.is_some() { self.resume(frame)? } else { self.begin(frame)? };
             if self.input.is_empty() && !self.backlog.is_empty() {
                 self.input = std::mem::take(&mut self.backlog).freeze();
             }
-            if frame.is_some() || self.input.is_empty() {
-                return Ok(frame);
+            if complete || self.input.is_empty() {
+                return Ok(complete);
             }
         }
     }
 
-    /// Reads a frame that begins in `input`. With `None`, some of it was consumed.
-    fn begin(&mut self) -> Result<Option<Frame>, DecodeError> {
+    /// Reads a frame that begins in `input`. With `false`, some of it was consumed.
+    fn begin(&mut self, frame: &mut Frame) -> Result<bool, DecodeError> {
         self.skip_to_frame();
         if self.input.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         let mut scan = Scan::new();
-        let progress = scan.advance(&self.input, &self.rules);
+        let progress = scan.advance(frame.layout_mut(), &self.input, &self.rules);
         match progress.map_err(|error| error.in_stream(self.offset))? {
             Progress::Complete(len) => {
                 self.nul = Nul::Arrives;
                 self.offset += len as u64;
-                Ok(Some(Frame::from_parts(self.input.split_to(len), scan.into_layout())))
+                frame.set_bytes(self.input.split_to(len));
+                return Ok(true);
             }
-            Progress::EndOfLine(len) => {
-                self.skip(len);
-                Ok(None)
-            }
+            Progress::EndOfLine(len) => self.skip(len),
             Progress::Incomplete => {
                 visits::count(self.input.len());
                 let bytes = BytesMut::from(&self.input[..]);
-                self.partial = Some(Box::new(Partial { scan, bytes }));
+                let frame = std::mem::replace(frame, Frame::blank());
+                self.partial = Some(Box::new(Partial { scan, frame, bytes }));
                 self.input = Bytes::new();
-                Ok(None)
             }
         }
+        Ok(false)
     }
 
-    /// Goes on with the frame in `partial`. With `None`, it is gone or `input` is used up.
-    fn resume(&mut self) -> Result<Option<Frame>, DecodeError> {
+    /// Goes on with the frame in `partial`. With `false`, it is gone or `input` is used up.
+    fn resume(&mut self, frame: &mut Frame) -> Result<bool, DecodeError> {
         let Some(mut partial) = self.partial.take() else {
-            return Ok(None);
+            return Ok(false);
         };
         loop {
-            let progress = partial.scan.advance(&partial.bytes, &self.rules);
+            let layout = partial.frame.layout_mut();
+            let progress = partial.scan.advance(layout, &partial.bytes, &self.rules);
             match progress.map_err(|error| error.in_stream(self.offset))? {
                 Progress::Complete(len) => {
                     self.nul = Nul::Arrives;
                     self.offset += len as u64;
-                    let Partial { scan, bytes } = *partial;
-                    return Ok(Some(Frame::from_parts(bytes.freeze(), scan.into_layout())));
+                    *frame = partial.into_frame();
+                    return Ok(true);
                 }
                 Progress::EndOfLine(len) => {
                     self.offset += len as u64;
-                    return Ok(None);
+                    return Ok(false);
                 }
                 Progress::Incomplete if self.input.is_empty() => {
                     self.partial = Some(partial);
-                    return Ok(None);
+                    return Ok(false);
                 }
                 Progress::Incomplete => {
                     let claimed = partial.take(&self.input, &self.rules);
@@ -264,11 +271,13 @@ impl Decoder {
         }
     }
 
-    fn fail(&mut self, error: &DecodeError) {
-        self.failure = Some(Box::new(error.clone()));
+    #[cold]
+    fn fail(&mut self, error: DecodeError) -> DecodeError {
+        self.failure = Some(error.clone());
         self.partial = None;
         self.input = Bytes::new();
         self.backlog = BytesMut::new();
+        error
     }
 }
 
@@ -286,10 +295,16 @@ impl fmt::Debug for Decoder {
 impl Partial {
     /// Takes from the front of `chunk` what the scan has a use for; returns how many octets.
     fn take(&mut self, chunk: &[u8], rules: &Rules) -> usize {
-        let claimed = self.scan.claim(self.bytes.len(), chunk, &rules.limits);
+        let layout = self.frame.layout_mut();
+        let claimed = self.scan.claim(layout, self.bytes.len(), chunk, &rules.limits);
         visits::count(claimed);
         self.bytes.extend_from_slice(chunk.get(..claimed).unwrap_or_default());
         claimed
+    }
+
+    fn into_frame(mut self) -> Frame {
+        self.frame.set_bytes(self.bytes.freeze());
+        self.frame
     }
 }
 

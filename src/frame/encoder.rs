@@ -77,6 +77,12 @@ impl<'a> Encoder<'a> {
         self
     }
 
+    /// Writes header lines that are known to be right for version and command.
+    pub(super) fn lines(self, lines: &[u8]) -> Self {
+        self.out.extend_from_slice(lines);
+        self
+    }
+
     /// Ends the head, writes `body` and the NUL. Returns how many headers were left out.
     pub fn finish(self, body: &[u8]) -> usize {
         let Self { out, omitted, .. } = self;

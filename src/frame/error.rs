@@ -19,8 +19,12 @@ use super::{Command, Version};
 /// assert_eq!(error.kind(), DecodeErrorKind::Malformed);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault} (octet {offset} of the stream, line {line} of the frame)")]
-pub struct DecodeError {
+#[error("{} (octet {} of the stream, line {} of the frame)", .0.fault, .0.offset, .0.line)]
+pub struct DecodeError(Box<Inner>);
+
+/// Boxed, so that errors weigh nothing in the results of the hot path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     offset: u64,
     line: u32,
     fault: Fault,
@@ -28,35 +32,36 @@ pub struct DecodeError {
 
 impl DecodeError {
     pub(super) fn new(offset: usize, line: usize, fault: Fault) -> Self {
-        Self { offset: offset as u64, line: u32::try_from(line).unwrap_or(u32::MAX), fault }
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        Self(Box::new(Inner { offset: offset as u64, line, fault }))
     }
 
     /// The same error in a stream in which the frame begins at octet `start`.
     pub(super) fn in_stream(mut self, start: u64) -> Self {
-        self.offset += start;
+        self.0.offset += start;
         self
     }
 
     /// Where it went wrong: octets from the start of the stream (for
     /// [`FrameRef::parse`](super::FrameRef::parse), of the slice).
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.0.offset
     }
 
     /// The line of the frame in which it went wrong; the command line is 1. For an error after the
     /// head it is the line in which the body begins.
     pub fn line(&self) -> u32 {
-        self.line
+        self.0.line
     }
 
     /// What was wrong.
     pub fn fault(&self) -> &Fault {
-        &self.fault
+        &self.0.fault
     }
 
     /// Whether the frame was malformed, unsupported or over a limit.
     pub fn kind(&self) -> DecodeErrorKind {
-        match self.fault {
+        match self.0.fault {
             Fault::UnknownCommand { .. } => DecodeErrorKind::Unsupported,
             Fault::HeadTooLong { .. }
             | Fault::TooManyHeaders { .. }

@@ -125,11 +125,6 @@ impl Escaping {
             out.extend_from_slice(text);
             return;
         }
-        self.store(text, out);
-    }
-
-    /// Appends `text` so that [`unescape`](Self::unescape) gives it back, whatever is in it.
-    pub(super) fn store(self, text: &[u8], out: &mut BytesMut) {
         for octet in text {
             match self.escape(*octet) {
                 Some(letter) => out.put_slice(&[b'\\', letter]),

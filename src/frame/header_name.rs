@@ -84,7 +84,7 @@ header_names! {
 
 impl HeaderName {
     /// Whether the value is a secret that must not reach a log: [`Frame`](super::Frame)'s `Debug`
-    /// hides it.
+    /// hides it, however the name is capitalized.
     pub const fn is_secret(self) -> bool {
         matches!(self, Self::Passcode | Self::Authorization | Self::XAuthorization)
     }

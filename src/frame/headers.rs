@@ -87,13 +87,7 @@ impl<'a> Headers<'a> {
 /// Secrets are hidden.
 impl fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.entries().map(|header| {
-                let secret = header.known().is_some_and(HeaderName::is_secret);
-                let value = if secret { Cow::Borrowed("(hidden)") } else { header.value() };
-                (header.name(), value)
-            }))
-            .finish()
+        f.debug_map().entries(self.entries().map(|header| (header.name(), header.shown()))).finish()
     }
 }
 
@@ -134,6 +128,16 @@ impl<'a> Header<'a> {
         self.text(self.line.value(self.bytes, self.padded))
     }
 
+    /// The value, unless it is a secret. Clients write `Authorization` as they do in HTTP.
+    fn shown(&self) -> Cow<'a, str> {
+        let known = HeaderName::parse(&self.name().to_ascii_lowercase());
+        if known.is_some_and(HeaderName::is_secret) {
+            Cow::Borrowed("(hidden)")
+        } else {
+            self.value()
+        }
+    }
+
     /// The decoder has checked that the head is UTF-8, and it is cut at ASCII only.
     fn text(&self, octets: &'a [u8]) -> Cow<'a, str> {
         self.escaping.unescape(std::str::from_utf8(octets).unwrap_or_default())
@@ -143,8 +147,6 @@ impl<'a> Header<'a> {
 /// A secret is hidden.
 impl fmt::Debug for Header<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = self.known().is_some_and(HeaderName::is_secret);
-        let value = if secret { Cow::Borrowed("(hidden)") } else { self.value() };
-        write!(f, "{:?}: {value:?}", self.name())
+        write!(f, "{:?}: {:?}", self.name(), self.shown())
     }
 }

@@ -56,6 +56,7 @@ mod decoder;
 mod encoder;
 mod error;
 mod escape;
+mod head;
 mod header_name;
 mod headers;
 mod layout;
@@ -63,8 +64,10 @@ mod leniency;
 mod limits;
 mod owned;
 mod parse;
+mod rules;
 mod scan;
 mod shared;
+mod verbatim;
 mod version;
 
 pub use borrowed::FrameRef;

@@ -5,7 +5,9 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::escape::Escaping;
 use super::layout::{HeaderLine, Layout, offset};
+use super::verbatim::Verbatim;
 use super::{Command, Encoder, HeaderKey, Headers, Version};
 
 /// How much of a body `Debug` shows, in octets.
@@ -46,21 +48,36 @@ impl Frame {
         Self { bytes, layout }
     }
 
+    /// A frame to be filled in by a decoder.
+    pub(super) fn blank() -> Self {
+        Self::new(Command::Send)
+    }
+
+    /// Where a decoder notes what it finds.
+    pub(super) fn layout_mut(&mut self) -> &mut Layout {
+        &mut self.layout
+    }
+
+    /// Gives the frame the bytes that its layout is of.
+    pub(super) fn set_bytes(&mut self, bytes: Bytes) {
+        self.bytes = bytes;
+    }
+
     /// Adds a header behind those that there are. What a version cannot represent is found out
     /// when the frame is encoded.
     ///
     /// A `content-length` is never needed: the encoder computes it, whatever is given here.
     #[must_use]
     pub fn with_header<K: HeaderKey>(self, name: K, value: impl AsRef<str>) -> Self {
-        let Self { bytes, mut layout } = self;
+        let Self { bytes, mut layout } = self.in_clear();
         let at = layout.lines_end as usize;
+        let behind = Bytes::copy_from_slice(bytes.get(at..).unwrap_or_default());
         let mut bytes = into_mut(bytes);
-        let behind = bytes.split_off(at.min(bytes.len()));
-        // Decoded lines may be escaped, and one frame is read in one way: write this one alike.
-        layout.escaping.store(name.as_text().as_bytes(), &mut bytes);
+        bytes.truncate(at);
+        bytes.extend_from_slice(name.as_text().as_bytes());
         let colon = bytes.len();
         bytes.extend_from_slice(b":");
-        layout.escaping.store(value.as_ref().as_bytes(), &mut bytes);
+        bytes.extend_from_slice(value.as_ref().as_bytes());
         let end = bytes.len();
         bytes.extend_from_slice(b"\n");
         layout.lines.push(HeaderLine {
@@ -69,17 +86,18 @@ impl Frame {
             end: offset(end),
             known: name.known(),
         });
-        layout.lines_end = offset(end + 1);
-        let grown = offset(end + 1 - at);
+        layout.lines_end = offset(bytes.len());
+        let grown = offset(bytes.len() - at);
         layout.body_start += grown;
         layout.body_end += grown;
-        bytes.unsplit(behind);
+        bytes.extend_from_slice(&behind);
         Self { bytes: bytes.freeze(), layout }
     }
 
     /// Sets the body.
     ///
     /// Only SEND, MESSAGE and ERROR carry one (STOMP 1.2, "Body"); peers may refuse it elsewhere.
+    /// A frame holds up to 4 GiB.
     #[must_use]
     pub fn with_body(self, body: impl AsRef<[u8]>) -> Self {
         let Self { bytes, mut layout } = self;
@@ -125,22 +143,59 @@ impl Frame {
 
     /// How many octets [`encode_into`](Self::encode_into) writes.
     pub fn encoded_len(&self, version: Version) -> usize {
-        let lines: usize = self
-            .headers()
-            .entries()
-            .filter_map(|header| {
-                Encoder::header_len(version, self.command(), &header.name(), &header.value())
-            })
-            .sum();
+        let lines = match Verbatim::of(&self.layout, &self.bytes) {
+            Verbatim::Frame(bytes) => return bytes.len(),
+            Verbatim::Lines(lines) => lines.len(),
+            Verbatim::Nothing => self.lines_len(version),
+        };
         Encoder::frame_len(self.command(), lines, self.body().len())
     }
 
     /// Writes the frame behind what is in `out`, and returns how many headers were left out because
-    /// `version` cannot represent them (see [`Encoder::header`]).
+    /// `version` cannot represent them (see [`Encoder`]).
     ///
     /// A `content-length` is written wherever there is a body, whatever the frame's own says.
     pub fn encode_into(&self, version: Version, out: &mut BytesMut) -> usize {
-        out.reserve(self.encoded_len(version));
+        match Verbatim::of(&self.layout, &self.bytes) {
+            Verbatim::Frame(bytes) => {
+                out.extend_from_slice(bytes);
+                0
+            }
+            Verbatim::Lines(lines) => {
+                out.reserve(Encoder::frame_len(self.command(), lines.len(), self.body().len()));
+                Encoder::new(out, version, self.command()).lines(lines).finish(self.body())
+            }
+            Verbatim::Nothing => self.encode_headers(version, out),
+        }
+    }
+
+    /// The same frame with its headers in clear text, neither escaped nor padded, so that lines in
+    /// clear text can be added.
+    fn in_clear(self) -> Self {
+        if self.layout.escaping == Escaping::None && !self.layout.padded {
+            return self;
+        }
+        let clear = Self::new(self.command());
+        let clear = self
+            .headers()
+            .iter()
+            .fold(clear, |frame, (name, value)| frame.with_header(name, value));
+        clear.with_body(self.body())
+    }
+
+    /// How many octets the header lines take, one by one and without `content-length`.
+    fn lines_len(&self, version: Version) -> usize {
+        let command = self.command();
+        let headers = self.headers().entries();
+        let lens = headers.filter_map(|header| {
+            Encoder::header_len(version, command, &header.name(), &header.value())
+        });
+        lens.sum()
+    }
+
+    fn encode_headers(&self, version: Version, out: &mut BytesMut) -> usize {
+        let lines = self.lines_len(version);
+        out.reserve(Encoder::frame_len(self.command(), lines, self.body().len()));
         let mut encoder = Encoder::new(out, version, self.command());
         for header in self.headers().entries() {
             match header.known() {

@@ -138,6 +138,27 @@ fn what_just_fits_the_limits_is_accepted() {
 }
 
 #[test]
+fn one_octet_over_a_limit_is_refused() {
+    let limits = Limits::default().with_head(15).with_headers(2).with_body(3);
+    for (wire, offset) in [
+        (&b"SEND\nab:1\nc:23\n\n\0"[..], 15),
+        (b"SEND\n\n1234\0", 9),
+        (b"SEND\ncontent:456\n", 15),
+        (b"SEND\na:\nb:\nc:\n", 11),
+    ] {
+        for chunk in 1..=wire.len() {
+            let mut decoder = Decoder::new(limits, Leniency::strict());
+            let error = wire.chunks(chunk).find_map(|chunk| {
+                decoder.feed_slice(chunk);
+                decoder.next_frame().err()
+            });
+            let error = error.expect("over the limit");
+            assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::OverLimit, offset));
+        }
+    }
+}
+
+#[test]
 fn a_version_applies_from_the_next_frame() {
     let mut decoder = decoder();
     decoder.feed_slice(b"SEND\na:\\n\n\n\0SEND\na:\\n\n\n\0");

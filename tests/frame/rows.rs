@@ -1,58 +1,11 @@
-//! The wire format: a test for each row of the protocol table that concerns the codec, named after
-//! the row.
+//! A test for each row of the protocol table that concerns the codec, named after the row.
 
-#![allow(clippy::expect_used, reason = "helpers of tests are tests too")]
-
-use bytes::{Bytes, BytesMut};
 use stompbox::frame::{
-    Command, DecodeError, DecodeErrorKind, Decoder, Fault, Frame, FrameRef, HeaderName, Leniency,
-    Limits, Version,
+    Command, DecodeErrorKind, Decoder, Fault, Frame, FrameRef, HeaderName, Leniency, Limits,
+    Version,
 };
 
-/// All frames of `wire` under the rules of `version`.
-fn decode(version: Version, leniency: Leniency, wire: &[u8]) -> Result<Vec<Frame>, DecodeError> {
-    let mut decoder = Decoder::new(Limits::default(), leniency);
-    decoder.set_version(version);
-    decoder.feed(Bytes::copy_from_slice(wire));
-    std::iter::from_fn(|| decoder.next_frame().transpose()).collect()
-}
-
-/// The one frame of `wire` under the strict rules of `version`.
-#[track_caller]
-fn strict(version: Version, wire: &[u8]) -> Frame {
-    one(decode(version, Leniency::strict(), wire))
-}
-
-/// The one frame of `wire` as the server reads it.
-#[track_caller]
-fn field(version: Version, wire: &[u8]) -> Frame {
-    one(decode(version, Leniency::field(), wire))
-}
-
-#[track_caller]
-fn one(frames: Result<Vec<Frame>, DecodeError>) -> Frame {
-    let mut frames = frames.expect("a frame");
-    assert_eq!(frames.len(), 1, "{frames:?}");
-    frames.remove(0)
-}
-
-/// Why `wire` is refused under the strict rules of `version`.
-#[track_caller]
-fn refused(version: Version, wire: &[u8]) -> DecodeError {
-    decode(version, Leniency::strict(), wire).expect_err("an error")
-}
-
-fn encode(version: Version, frame: &Frame) -> (Vec<u8>, usize) {
-    let mut wire = BytesMut::new();
-    let omitted = frame.encode_into(version, &mut wire);
-    assert_eq!(wire.len(), frame.encoded_len(version), "the length is known beforehand");
-    (wire.to_vec(), omitted)
-}
-
-#[track_caller]
-fn assert_header(frame: &Frame, name: &str, value: &str) {
-    assert_eq!(frame.header(name).as_deref(), Some(value), "{name} of {frame:?}");
-}
+use super::{assert_header, decode, encode, field, refused, strict};
 
 #[test]
 fn f1_escapes_are_those_of_the_version() {
@@ -123,6 +76,13 @@ fn f3_field_trims_padding_of_1_0_only() {
     let not_padded = b"CONNECT\nlogin: me\naccept-version:1.2\n\n\0";
     assert_header(&field(Version::V1_2, not_padded), "login", " me");
     assert_header(&strict(Version::V1_2, padded), "login", " me");
+    let (encoded, _) = encode(Version::V1_0, &field(Version::V1_0, b"SEND\na: b\n\n\0"));
+    assert_eq!(encoded, b"SEND\na:b\n\n\0", "it is not passed on");
+    // What the program adds is no padding.
+    let frame = field(Version::V1_0, wire).with_header("b", " c ");
+    assert_header(&frame, "b", " c ");
+    assert_header(&frame, "destination", "/queue/a");
+    assert_eq!(frame.body(), b"a\0b");
 }
 
 #[test]
@@ -220,6 +180,19 @@ fn f7_the_encoder_writes_the_right_content_length() {
     }
     let empty = Frame::new(Command::Send).with_header("content-length", "999");
     assert_eq!(encode(Version::V1_2, &empty).0, b"SEND\n\n\0");
+    for wire in [
+        &b"SEND\ncontent-length:3\ncontent-length:3\n\na\0b\0"[..],
+        b"SEND\ncontent-length:03\n\na\0b\0",
+    ] {
+        let decoded = strict(Version::V1_2, wire);
+        for frame in [decoded.clone(), decoded.with_header("content-length", "4")] {
+            let (wire, _) = encode(Version::V1_2, &frame);
+            assert_eq!(strict(Version::V1_2, &wire), frame);
+        }
+    }
+    let decoded = strict(Version::V1_2, b"SEND\ncontent-length:3\n\na\0b\0");
+    let frame = decoded.with_header("content-length", "4");
+    assert_eq!(encode(Version::V1_2, &frame).0, b"SEND\ncontent-length:3\n\na\0b\0");
 }
 
 #[test]
@@ -349,4 +322,17 @@ fn frame_ref_sees_what_the_decoder_sees() {
     assert_eq!(&wire[consumed..], b"\nrest");
     assert_eq!(frame.to_frame(), strict(Version::V1_2, &wire[..consumed]));
     assert_eq!(frame.header("a:b").as_deref(), Some("c"));
+}
+
+#[test]
+fn debug_shows_no_secrets() {
+    let wire =
+        b"CONNECT\nlogin:me\npasscode:s3cret\nAuthorization:s3cret\nauthorization:s3cret\n\n\0";
+    let frame = strict(Version::V1_2, wire);
+    let shown = format!("{frame:?}");
+    assert!(shown.contains("CONNECT") && shown.contains("\"login\": \"me\""), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let mut decoder = Decoder::new(Limits::default(), Leniency::strict());
+    decoder.feed_slice(wire);
+    assert!(!format!("{decoder:?}").contains("s3cret"));
 }
