@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// How a connection is read.
-pub(in super::super) enum Transport {
+pub(super) enum Transport {
     WebSocket(Box<Reader>),
     Tcp,
 }

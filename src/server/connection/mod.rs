@@ -14,20 +14,22 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::request::Parts;
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::broker::{Destination, SubscriberId, Turn};
 use crate::session::{Leaving, Receipt, Refusal, ServerSession, SessionError, SubscriptionKey};
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, Reader};
 
 use super::Principal;
 use super::connections::Admission;
 use super::outlet::{ConnectionOutlet, Notice};
-use super::server::Shared;
+use super::shared::Shared;
+use super::socket::Socket;
 use super::wire::Wire;
 use super::{clock, refusals};
 
-pub(super) use arriving::Transport;
+use arriving::Transport;
 use authenticating::PendingConnect;
 use ending::Ending;
 use work::Work;
@@ -36,7 +38,7 @@ use work::Work;
 const READS_PER_TURN: usize = 16;
 
 /// One connection and everything that its task owns. What leaves is in its outlet.
-pub(super) struct Connection {
+struct Connection {
     shared: Arc<Shared>,
     admission: Admission,
     outlet: Arc<ConnectionOutlet>,
@@ -64,23 +66,50 @@ pub(super) struct Origin {
     pub(super) peer: Option<SocketAddr>,
 }
 
+/// Serves STOMP over a WebSocket to its end.
+pub(super) async fn serve_websocket(
+    shared: &Arc<Shared>,
+    socket: Socket,
+    admission: Admission,
+    origin: Origin,
+    already_read: Vec<u8>,
+) {
+    let reader = Reader::new(shared.message_limit(), already_read);
+    let transport = Transport::WebSocket(Box::new(reader));
+    Connection::new(shared, socket, admission, transport, origin).run().await;
+}
+
+/// Serves STOMP over TCP to its end.
+pub(super) async fn serve_tcp(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    admission: Admission,
+    peer: SocketAddr,
+) {
+    let origin = Origin { upgrade: None, peer: Some(peer) };
+    let socket = Socket::tcp(stream);
+    Connection::new(shared, socket, admission, Transport::Tcp, origin).run().await;
+}
+
 impl Connection {
-    pub(super) fn new(
-        shared: Arc<Shared>,
+    fn new(
+        shared: &Arc<Shared>,
+        socket: Socket,
         admission: Admission,
-        outlet: Arc<ConnectionOutlet>,
         transport: Transport,
         origin: Origin,
     ) -> Self {
-        let now = clock::now();
+        let (now, wire) = (clock::now(), transport.wire());
+        let settings = Arc::clone(&shared.session);
+        let outlet = Arc::new(ConnectionOutlet::new(socket, wire, settings, now));
         admission.register(&outlet);
         let session = ServerSession::new(Arc::clone(&shared.session), now);
         let first = session.next_deadline().unwrap_or(now);
         Self {
-            shared,
+            shared: Arc::clone(shared),
             admission,
             outlet,
-            wire: transport.wire(),
+            wire,
             transport,
             session,
             origin,
@@ -96,7 +125,7 @@ impl Connection {
     }
 
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         std::future::poll_fn(|context| self.poll(context)).await;
     }
 
