@@ -107,8 +107,8 @@ async fn serve(options: Options) -> std::io::Result<()> {
 
     tokio::signal::ctrl_c().await?;
     drop(stop);
-    server.shutdown(SHUTDOWN).await;
-    // A request that takes longer is cut when the program ends.
-    drop(tokio::time::timeout(SHUTDOWN, http).await);
+    // An HTTP request that takes longer is cut when the program ends.
+    let http = tokio::time::timeout(SHUTDOWN, http);
+    let (_, _) = tokio::join!(server.shutdown(SHUTDOWN), http);
     Ok(())
 }
