@@ -5,8 +5,6 @@ use super::FromMessage;
 /// What all handlers of an application share, as an argument: a clone of what
 /// [`App::with_state`](super::App::with_state) was given, so mostly an `Arc`, a pool or a sender.
 ///
-/// A handler that asks for another type does not compile.
-///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +16,16 @@ use super::FromMessage;
 ///
 /// let app = App::with_state(Arc::new(AtomicU64::new(0))).message("/pub/count", count);
 /// # let _ = app;
+/// ```
+///
+/// A handler that asks for another type does not compile:
+///
+/// ```compile_fail,E0277
+/// use stompbox::app::{App, State};
+///
+/// async fn count(State(counter): State<u64>) {}
+///
+/// let app = App::with_state("no number").message("/pub/count", count);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct State<S>(pub S);
