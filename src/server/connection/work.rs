@@ -39,10 +39,16 @@ impl Work {
 
 impl Connection {
     /// Goes on with a call to the broker: at once if it is done, else when it is.
-    pub(super) fn begin(&mut self, mut outcome: Outcome, then: Then) -> Result<(), Refusal> {
-        match outcome.take_ready() {
-            Some(result) => self.finish(result, then),
-            None => {
+    pub(super) fn begin(
+        &mut self,
+        mut outcome: Outcome,
+        then: Then,
+        context: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        // Polled, and not merely looked at, so that it wakes the connection when it is done.
+        match Pin::new(&mut outcome).poll(context) {
+            Poll::Ready(result) => self.finish(result, then),
+            Poll::Pending => {
                 self.work.outcomes.push_back((outcome, then));
                 Ok(())
             }
