@@ -38,9 +38,9 @@
 //!
 //! The messages of one connection are handled one after the other, in the order in which they were
 //! sent, and a receipt is answered when the handler is done: a handler that waits holds up its own
-//! client, and nobody else. When a connection is gone, a handler that still waits is dropped, and so
-//! are the messages behind it. What is to be finished in any case, or need not be waited for, belongs
-//! into a task of its own.
+//! client, and nobody else. What a client had sent before it went is still handled; what is behind a
+//! message that was refused is not, since an ERROR ends the session. What need not be waited for
+//! belongs into a task of its own.
 //!
 //! # Errors
 //!

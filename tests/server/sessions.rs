@@ -5,8 +5,9 @@ use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Handle, HandleError,
     Handling, Principal, SendRequest, Server,
 };
+use tokio::io::AsyncWriteExt;
 
-use super::peer::{Peer, listening};
+use super::peer::{CLOSE, Peer, TEXT, listening};
 
 /// The chat of the story, through whichever peer.
 macro_rules! chat {
@@ -160,7 +161,7 @@ async fn a_handler_takes_the_messages_of_a_connection_in_order() {
             format!("SEND\ndestination:/app/a\nreceipt:{n}\n\n{n:0width$}\0", width = 9 - n % 7)
         })
         .collect();
-    peer.send_bytes(super::peer::TEXT, sends.as_bytes()).await;
+    peer.send_bytes(TEXT, sends.as_bytes()).await;
     for n in 0..300 {
         assert_eq!(reader.message().await.parse::<usize>().unwrap(), n);
         peer.expect_receipt(&n.to_string()).await;
@@ -172,7 +173,7 @@ async fn disconnect_is_answered_after_everything_before_it() {
     let (_server, address) = listening(Server::builder().handle(Slowly)).await;
     let mut peer = Peer::connected(address).await;
     let sends = "SEND\ndestination:/app/a\nreceipt:1\n\nslow\0DISCONNECT\nreceipt:2\n\n\0";
-    peer.send_bytes(super::peer::TEXT, sends.as_bytes()).await;
+    peer.send_bytes(TEXT, sends.as_bytes()).await;
     peer.expect_receipt("1").await;
     peer.expect_receipt("2").await;
     assert_eq!(peer.closed().await, 1000);
@@ -243,4 +244,43 @@ async fn a_queue_gives_each_message_to_one_consumer_until_it_is_acknowledged() {
     consumer.expect_receipt("2").await;
     peer.send("SEND\ndestination:/queue/jobs\n\ntwo").await;
     assert_eq!(consumer.message().await, "two");
+}
+
+#[tokio::test]
+async fn what_a_client_sent_before_it_went_is_still_handled() {
+    const MESSAGES: usize = 200;
+    let (server, address) = listening(Server::builder().handle(Slowly)).await;
+    let mut reader = Peer::connected(address).await;
+    reader.subscribe("0", "/topic/a").await;
+    let sends: String =
+        (0..MESSAGES).map(|n| format!("SEND\ndestination:/app/a\n\n{n:050}\0")).collect();
+
+    // stompjs 2.3.3 closes right behind its DISCONNECT; others just vanish.
+    for closes in [true, false] {
+        let mut peer = Peer::connected(address).await;
+        let last = if closes { "DISCONNECT\n\n\0" } else { "" };
+        peer.send_bytes(TEXT, format!("{sends}{last}").as_bytes()).await;
+        if closes {
+            peer.send_bytes(CLOSE, &1000_u16.to_be_bytes()).await;
+        }
+        drop(peer);
+        for n in 0..MESSAGES {
+            assert_eq!(reader.message().await.parse::<usize>().unwrap(), n);
+        }
+    }
+    while server.connections() > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_tcp_client_that_only_listens_any_more_gets_its_answers() {
+    let server = Server::builder().handle(Slowly).build();
+    let address = server.listen_tcp("127.0.0.1:0").await.unwrap();
+    let mut peer = Peer::tcp(address).await;
+    peer.connect("").await;
+    peer.send("SEND\ndestination:/app/a\nreceipt:1\n\nslow enough").await;
+    peer.io().shutdown().await.unwrap();
+    peer.expect_receipt("1").await;
+    peer.ended().await;
 }

@@ -47,7 +47,7 @@ impl Connection {
     ) -> Result<(), Refusal> {
         // Polled, and not merely looked at, so that it wakes the connection when it is done.
         match Pin::new(&mut outcome).poll(context) {
-            Poll::Ready(result) => self.finish(result, then),
+            Poll::Ready(result) => self.conclude(result, then),
             Poll::Pending => {
                 self.work.outcomes.push_back((outcome, then));
                 Ok(())
@@ -69,7 +69,7 @@ impl Connection {
             match Pin::new(&mut outcome).poll(context) {
                 Poll::Pending => self.work.outcomes.push_back((outcome, then)),
                 Poll::Ready(result) => {
-                    if let Err(refusal) = self.finish(result, then) {
+                    if let Err(refusal) = self.conclude(result, then) {
                         self.refuse(&refusal, turn.now());
                     }
                 }
@@ -113,7 +113,7 @@ impl Connection {
         Some((handling, send.receipt))
     }
 
-    fn finish(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
+    fn conclude(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
         let refused = |receipt: Option<Receipt>| {
             move |error: BrokerError| refusals::of_broker(&error).with_receipt(receipt)
         };
