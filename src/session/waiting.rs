@@ -137,6 +137,11 @@ impl Waiting {
         self.size
     }
 
+    /// How many bytes everything would take, what is held elsewhere included, if this waited too.
+    pub(super) fn size_with(&self, delivery: &Delivery) -> usize {
+        self.size + self.held + cost(delivery)
+    }
+
     /// How many bytes the deliveries take that are [held](Self::hold).
     pub(super) fn held(&self) -> usize {
         self.held
@@ -144,14 +149,18 @@ impl Waiting {
 }
 
 impl Counted {
-    /// The message is shared, and yet counted whole: if this connection is the only slow one, it is
-    /// the one that keeps it alive.
     fn new(delivery: Delivery) -> Self {
-        let cost = size_of::<WaitingItem>() + delivery.message().size();
+        let cost = cost(&delivery);
         Self { delivery, cost }
     }
 
     pub(super) fn delivery(&self) -> &Delivery {
         &self.delivery
     }
+}
+
+/// What it costs to keep a delivery. The message is shared, and yet counted whole: if this
+/// connection is the only slow one, it is the one that keeps it alive.
+fn cost(delivery: &Delivery) -> usize {
+    size_of::<WaitingItem>() + delivery.message().size()
 }

@@ -220,7 +220,8 @@ impl<E: Envelope> Leaving<E> {
     /// held back before that while the broker has not confirmed the subscription, or the client has
     /// as much unsettled as it may. Returns whether the subscription is live.
     ///
-    /// The error is that more waits than may: the connection reads, or settles, too slowly.
+    /// The error is that more would wait than may: the connection reads, or settles, too slowly. The
+    /// delivery that is too much was not taken, nor was any after it.
     pub fn deliver(
         &mut self,
         key: SubscriptionKey,
@@ -229,11 +230,15 @@ impl<E: Envelope> Leaving<E> {
         if self.is_over() {
             return Ok(false);
         }
-        let limit = self.settings.unsettled;
         let Some(subscription) = self.subscriptions.get_mut(key) else { return Ok(false) };
         let settles = subscription.ack.settles();
         for delivery in deliveries {
-            if settles && subscription.held.is_none() && self.unsettled >= limit {
+            let (waiting, limit) = (self.waiting.size_with(delivery), self.settings.waiting_bytes);
+            if waiting > limit {
+                return Err(SessionError::SlowConsumer { waiting, limit });
+            }
+            let full = self.unsettled >= self.settings.unsettled;
+            if settles && subscription.held.is_none() && full {
                 subscription.held = Some(VecDeque::new());
                 self.paused.push_back(key);
             }
@@ -247,11 +252,6 @@ impl<E: Envelope> Leaving<E> {
                     }
                 }
             }
-        }
-        let waiting = self.waiting.size() + self.waiting.held();
-        let limit = self.settings.waiting_bytes;
-        if waiting > limit {
-            return Err(SessionError::SlowConsumer { waiting, limit });
         }
         Ok(true)
     }
