@@ -98,7 +98,7 @@ pub struct Settle {
 }
 
 /// How an ACK or NACK names its message, which each version does in its own way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MessageName {
     /// STOMP 1.2: the value of the MESSAGE's `ack` header.
     Ack(Box<str>),

@@ -4,8 +4,11 @@
 //! bytes and gives [`Event`]s. What leaves is the business of [`Leaving`]: it takes replies and
 //! deliveries and gives bytes. The first is owned by whoever reads the connection; the second is
 //! behind one lock, since every publisher of the server writes to it.
+//!
+//! A client's session is one thing, [`ClientSession`]: it has one owner.
 
 mod ack_mode;
+mod client;
 mod delivery;
 mod envelope;
 mod error;
@@ -21,6 +24,11 @@ mod transaction;
 mod waiting;
 
 pub use ack_mode::{AckMode, Settlement};
+pub use client::{
+    ClientError, ClientEvent, ClientSession, Confirm, ConnectOptions, Incompatible, Misuse,
+    NewMessage, NewSubscription, ReceivedMessage, Request, ServerError, ServerFault, Unsettled,
+    Welcome,
+};
 pub use delivery::{Delivery, SubscriptionKey};
 pub use envelope::{Bare, Envelope, PayloadKind};
 pub use error::{Receipt, Refusal, SessionError};

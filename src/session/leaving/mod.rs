@@ -354,10 +354,7 @@ impl<E: Envelope> Leaving<E> {
     fn wrap(&mut self, payload: &[u8]) {
         let kind = self.encoder.kind(true);
         let envelope = &self.encoder.envelope;
-        self.waiting.append(|out| {
-            envelope.open(kind, payload.len(), out);
-            out.extend_from_slice(payload);
-        });
+        self.waiting.append(|out| envelope.wrap(kind, payload, out));
     }
 
     fn say(&mut self, command: Command, body: &[u8], head: impl FnOnce(&mut Encoder<'_>)) {
