@@ -5,7 +5,7 @@ use crate::handshake::OriginPolicy;
 
 use super::authenticate::Anybody;
 use super::handle::Nothing;
-use super::server::Shared;
+use super::shared::Shared;
 use super::{Authenticate, Handle, Server, ServerSettings};
 
 /// What a [`Server`] is made of: see [`Server::builder`].

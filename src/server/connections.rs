@@ -80,7 +80,7 @@ impl Connections {
 
     /// Cuts those that have not left.
     pub(super) fn cut(&self) {
-        self.tell_all(|| Notice::Broken);
+        self.tell_all(|| Notice::Cut);
     }
 
     /// Waits until the last one has gone.

@@ -53,6 +53,8 @@ struct State {
 pub(super) enum Notice {
     /// The socket failed: nobody is there any more.
     Broken,
+    /// The connection must end now, whatever it is doing.
+    Cut,
     /// The connection is to be refused, with this.
     Refused(Box<Refusal>),
     /// The server is going down.
@@ -207,7 +209,7 @@ impl State {
     }
 
     fn notify(&mut self, notice: Notice) {
-        if self.notice.is_none() || matches!(notice, Notice::Broken) {
+        if self.notice.is_none() || matches!(notice, Notice::Cut) {
             self.notice = Some(notice);
             self.owner.wake_by_ref();
         }
