@@ -75,6 +75,23 @@ async fn a_broken_rule_of_stomp_closes_with_1002() {
     assert_eq!(peer.closed().await, 1002);
 }
 
+#[tokio::test]
+async fn what_the_broker_cannot_do_is_refused_and_not_ignored() {
+    let (_server, address) = listening(Server::builder()).await;
+    for (header, capability) in
+        [("history:10", "history"), ("since:1", "history"), ("durable:true", "durable messages")]
+    {
+        let mut peer = Peer::connected(address).await;
+        peer.send(&format!("SUBSCRIBE\nid:0\ndestination:/topic/a\n{header}\n\n")).await;
+        let (summary, detail) = peer.error().await;
+        assert_eq!(summary, "not supported");
+        assert!(detail.contains(&format!("does not support {capability}")), "{detail}");
+    }
+    let mut peer = Peer::connected(address).await;
+    peer.send("SUBSCRIBE\nid:0\ndestination:/topic/*\n\n").await;
+    assert_eq!(peer.error().await.0, "not supported");
+}
+
 struct ByPasscode;
 
 impl Authenticate for ByPasscode {

@@ -1,6 +1,8 @@
 use std::task::Context;
 
-use crate::broker::{self, Destination, Message, Operation, Subscriber, Turn};
+use crate::broker::{
+    self, BrokerError, Capability, Destination, Message, Operation, Subscriber, Turn,
+};
 use crate::session::{self, Event, Refusal, Send, Settle, Subscribe, SubscriptionKey, Unsubscribe};
 
 use super::super::refusals;
@@ -67,6 +69,7 @@ impl Connection {
         let receipt = subscribe.receipt.clone();
         let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
         let destination = destination(&subscribe.destination).map_err(refused)?;
+        self.check_capabilities(subscribe).map_err(refused)?;
         let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
         let key = opened.map_err(|error| refused(error.into()))?;
         let subscriber = Subscriber {
@@ -77,6 +80,24 @@ impl Connection {
         };
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
         self.begin(outcome, Then::Activate(key, receipt), context)
+    }
+
+    /// Refuses what the broker cannot do: to ignore it would be to promise it.
+    fn check_capabilities(&self, subscribe: &Subscribe) -> Result<(), Refusal> {
+        let asked = |name: &str| subscribe.frame.headers().contains(name);
+        let capabilities = self.shared.broker.capabilities();
+        let wanted = [
+            (Capability::History, asked("history") || asked("since")),
+            (Capability::Durable, subscribe.frame.header("durable").as_deref() == Some("true")),
+        ];
+        for (capability, asked) in wanted {
+            if asked && !capabilities.supports(capability) {
+                let destination = subscribe.destination.to_string();
+                let error = BrokerError::Unsupported { capability, destination };
+                return Err(refusals::of_broker(&error));
+            }
+        }
+        Ok(())
     }
 
     fn on_unsubscribe(
