@@ -83,6 +83,16 @@ pub enum SessionError {
         /// The id.
         id: String,
     },
+    /// An ACK or NACK of what was settled before, is not to be settled, or whose subscription has
+    /// ended; an error in the strict profile only.
+    #[error(
+        "the message {id:?} is not to be settled: it was before, its subscription is in mode auto, or \
+         it has ended"
+    )]
+    SettledBefore {
+        /// The id.
+        id: String,
+    },
     /// BEGIN of a transaction that is open.
     #[error("the transaction {id:?} is open already")]
     TransactionOpen {
@@ -146,6 +156,7 @@ impl SessionError {
             Self::DuplicateSubscription { .. } => "duplicate subscription",
             Self::UnknownSubscription { .. } => "unknown subscription",
             Self::UnknownMessage { .. } => "unknown message",
+            Self::SettledBefore { .. } => "settled before",
             Self::TransactionOpen { .. } | Self::UnknownTransaction { .. } => "transaction error",
             Self::Limit { .. } => "limit reached",
             Self::SlowConsumer { .. } | Self::NotReading { .. } => "slow consumer",

@@ -113,6 +113,15 @@ pub enum MessageName {
     Message(Box<str>),
 }
 
+impl MessageName {
+    /// The id by which the message is named, whichever header it stood in.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Ack(id) | Self::Message(id) | Self::InSubscription { message: id, .. } => id,
+        }
+    }
+}
+
 /// A COMMIT frame.
 #[derive(Debug)]
 pub struct Commit {

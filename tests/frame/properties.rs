@@ -47,6 +47,7 @@ fn fault_name(error: &DecodeError) -> &'static str {
     match error.fault() {
         Fault::UnknownCommand { .. } => "unknown command",
         Fault::MissingColon { .. } => "missing colon",
+        Fault::CrLf { .. } => "CR LF",
         Fault::EmptyHeaderName => "empty name",
         Fault::InvalidUtf8 => "not UTF-8",
         Fault::NulInHead => "NUL",

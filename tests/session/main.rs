@@ -25,6 +25,7 @@ mod pair_heart_beats;
 mod pair_loss;
 mod pair_model;
 mod pair_rows;
+mod profiles;
 mod receipts;
 mod subscriptions;
 mod transactions;
