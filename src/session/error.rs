@@ -4,6 +4,8 @@ use thiserror::Error;
 
 use crate::frame::{Command, DecodeError};
 
+use super::Limit;
+
 /// What a peer did that ends its session, or what it asked for that it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -36,6 +38,12 @@ pub enum SessionError {
         offered: String,
         /// What this server speaks.
         spoken: String,
+    },
+    /// A virtual host that is not served; only where virtual hosts are configured.
+    #[error("no virtual host {host:?} is served here; CONNECT with a host that is")]
+    UnknownHost {
+        /// The client's `host`.
+        host: String,
     },
     /// A header that the frame needs is not there.
     #[error("{command} needs a {header} header")]
@@ -108,8 +116,8 @@ pub enum SessionError {
     /// The session holds as many of something as it may.
     #[error("at most {limit} {of} are allowed on one connection")]
     Limit {
-        /// What there are too many of, in the plural.
-        of: &'static str,
+        /// What there are too many of.
+        of: Limit,
         /// How many there may be.
         limit: usize,
     },
@@ -150,6 +158,7 @@ impl SessionError {
             Self::AlreadyConnected { .. } => "already connected",
             Self::ServerFrame { .. } => "unexpected command",
             Self::Version { .. } => "unsupported version",
+            Self::UnknownHost { .. } => "unknown host",
             Self::MissingHeader { .. } => "missing header",
             Self::InvalidHeader { .. } => "invalid header",
             Self::NotInVersion { .. } => "unsupported command",

@@ -16,6 +16,7 @@ mod event;
 mod heart_beat;
 mod leaving;
 mod ledger;
+mod limit;
 mod message_encoder;
 mod server;
 mod settings;
@@ -38,5 +39,6 @@ pub use event::{
 };
 pub use heart_beat::HeartBeat;
 pub use leaving::{Connected, Leaving, LeavingCounters, Settled};
+pub use limit::Limit;
 pub use server::ServerSession;
 pub use settings::SessionSettings;

@@ -43,6 +43,10 @@ pub struct SessionSettings {
     pub heart_beat_margin: u32,
     /// The limits of frames.
     pub frame_limits: Limits,
+    /// The limits of frames before CONNECT is accepted, as far as they are tighter than
+    /// [`frame_limits`](Self::frame_limits): whoever is not known yet costs little. Default:
+    /// [`Limits::before_connect`].
+    pub frame_limits_before_connect: Limits,
     /// What is accepted beyond the letter of the specification. Default:
     /// [`Leniency::field`], what the clients in use send.
     pub leniency: Leniency,
@@ -57,6 +61,9 @@ pub struct SessionSettings {
     pub accepts_individual_in_1_0: bool,
     /// The versions spoken, in any order. Default: all three.
     pub versions: Vec<Version>,
+    /// The virtual hosts: a CONNECT whose `host` is none of these, in any case, is refused; one
+    /// without a `host` is not. Default: none, and then any `host` will do.
+    pub hosts: Vec<String>,
     /// How long a connection may take from its first byte to CONNECT. Default: 10 s.
     pub connect_timeout: Duration,
     /// The most subscriptions of one connection. Default: 1,000.
@@ -96,6 +103,16 @@ impl SessionSettings {
             ..Self::default()
         }
     }
+
+    /// The limits of frames before CONNECT is accepted.
+    pub(crate) fn first_frame_limits(&self) -> Limits {
+        self.frame_limits_before_connect.at_most(self.frame_limits)
+    }
+
+    /// Whether this virtual host is served.
+    pub(super) fn serves(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
+    }
 }
 
 impl Default for SessionSettings {
@@ -106,11 +123,13 @@ impl Default for SessionSettings {
             heart_beat: HeartBeat::new(period, period),
             heart_beat_margin: 2,
             frame_limits: Limits::default(),
+            frame_limits_before_connect: Limits::before_connect(),
             leniency: Leniency::field(),
             accepts_missing_host: true,
             accepts_settled_before: true,
             accepts_individual_in_1_0: true,
             versions: Version::ALL.to_vec(),
+            hosts: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             subscriptions: 1_000,
             unsettled: 10_000,

@@ -7,7 +7,7 @@ use crate::frame::{Command, Encoder, Version};
 use super::event::{Subscribe, UnsubscribeTarget};
 use super::ledger::Ledger;
 use super::waiting::Counted;
-use super::{AckMode, SessionError, SubscriptionKey};
+use super::{AckMode, Limit, SessionError, SubscriptionKey};
 
 /// The live subscriptions of one connection.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Subscriptions {
             return Err(SessionError::DuplicateSubscription { id: id.to_string() });
         }
         if self.by_id.len() >= limit {
-            return Err(SessionError::Limit { of: "subscriptions", limit });
+            return Err(SessionError::Limit { of: Limit::Subscriptions, limit });
         }
         let prefix = message_prefix(subscribe.id.as_deref(), version)?;
         let number = self.free.pop().unwrap_or_else(|| {

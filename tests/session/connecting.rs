@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stompbox::frame::{Leniency, Version};
-use stompbox::session::{Refusal, SessionError};
+use stompbox::session::{Refusal, SessionError, SessionSettings};
 
 use crate::client::{Client, connected, settings};
 
@@ -70,6 +70,28 @@ fn c1_frames_behind_connect_are_read_by_the_rules_of_its_version() {
 fn c2_a_missing_host_is_accepted() {
     let mut client = Client::new(settings());
     assert!(client.says("CONNECT\naccept-version:1.2\n\n^@").starts_with("CONNECTED\n"));
+}
+
+#[test]
+fn c2_a_host_is_refused_only_where_virtual_hosts_are_configured() {
+    let mut virtual_hosts = settings();
+    virtual_hosts.hosts = vec!["chat.example".to_owned(), "/".to_owned()];
+    let connect = |settings: &SessionSettings, host: &str| {
+        let mut client = Client::new(settings.clone());
+        let answer = client.says(&format!("CONNECT\naccept-version:1.2\n{host}\n^@"));
+        (answer, client.refusal.as_ref().and_then(Refusal::error).cloned())
+    };
+    for host in ["host:chat.example\n", "host:Chat.Example\n", "host:/\n", ""] {
+        let (answer, _) = connect(&virtual_hosts, host);
+        assert!(answer.starts_with("CONNECTED\n"), "{host:?}: {answer}");
+    }
+    for host in ["other.example", "", "chat.example:80"] {
+        let (answer, error) = connect(&virtual_hosts, &format!("host:{host}\n"));
+        assert!(answer.starts_with("ERROR\nmessage:unknown host\n"), "{host:?}: {answer}");
+        assert_eq!(error, Some(SessionError::UnknownHost { host: host.to_owned() }));
+        let (answer, _) = connect(&settings(), &format!("host:{host}\n"));
+        assert!(answer.starts_with("CONNECTED\n"), "any host will do where none is configured");
+    }
 }
 
 #[test]

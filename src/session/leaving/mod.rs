@@ -75,6 +75,8 @@ pub struct LeavingCounters {
     pub headers_left_out: u64,
     /// ACKs and NACKs of what was settled before.
     pub settled_before: u64,
+    /// How often delivery to a subscription paused, since as much was unsettled as may be.
+    pub pauses: u64,
 }
 
 impl<E: Envelope> Leaving<E> {
@@ -107,6 +109,11 @@ impl<E: Envelope> Leaving<E> {
     /// What was counted.
     pub fn counters(&self) -> LeavingCounters {
         self.counters
+    }
+
+    /// What was counted since this was last asked: for totals over many connections.
+    pub fn take_counters(&mut self) -> LeavingCounters {
+        std::mem::take(&mut self.counters)
     }
 
     /// Whether an ERROR, or what ends the transport, was said.
@@ -191,6 +198,7 @@ impl<E: Envelope> Leaving<E> {
         }
         if !self.is_over() && !self.release(key) {
             self.paused.push_back(key);
+            self.counters.pauses += 1;
         }
     }
 
@@ -241,6 +249,7 @@ impl<E: Envelope> Leaving<E> {
             if settles && subscription.held.is_none() && full {
                 subscription.held = Some(VecDeque::new());
                 self.paused.push_back(key);
+                self.counters.pauses += 1;
             }
             match &mut subscription.held {
                 Some(held) => held.push_back(self.waiting.hold(delivery.clone())),

@@ -58,8 +58,14 @@ impl ServerSession {
             return Err(SessionError::AlreadyConnected { command: frame.command() });
         }
         let version = self.negotiate(&frame)?;
-        if version > Version::V1_0 && !self.settings.accepts_missing_host {
-            required(&frame, "host")?;
+        match frame.header("host") {
+            Some(host) if !self.settings.serves(&host) => {
+                return Err(SessionError::UnknownHost { host: host.into_owned() });
+            }
+            None if version > Version::V1_0 && !self.settings.accepts_missing_host => {
+                required(&frame, "host")?;
+            }
+            _ => {}
         }
         let heart_beat = match frame.header("heart-beat") {
             None => HeartBeat::NONE,

@@ -72,7 +72,7 @@ impl ServerSession {
     /// A session that waits for CONNECT from `now` on.
     pub fn new(settings: Arc<SessionSettings>, now: Instant) -> Self {
         Self {
-            decoder: Decoder::new(settings.frame_limits, settings.leniency),
+            decoder: Decoder::new(settings.first_frame_limits(), settings.leniency),
             stage: Stage::New { until: now.checked_add(settings.connect_timeout) },
             version: Version::V1_2,
             period: None,
@@ -146,6 +146,7 @@ impl ServerSession {
         self.stage = Stage::Connected;
         self.version = connect.version;
         self.decoder.set_version(connect.version);
+        self.decoder.set_limits(self.settings.frame_limits);
         let ours = self.settings.heart_beat;
         self.period = connect.heart_beat.sends_to(ours);
         self.heard(now);
