@@ -227,6 +227,16 @@ impl Refusal {
         self
     }
 
+    /// Names the subscription concerned, where there is one and it has an id: clients that hand
+    /// frames to subscriptions find the one that failed by it.
+    #[must_use]
+    pub fn with_subscription(self, id: Option<&str>) -> Self {
+        match id {
+            Some(id) => self.with_header("subscription", id),
+            None => self,
+        }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -1,6 +1,6 @@
 use crate::frame::{Frame, Version};
 
-use super::{AckMode, HeartBeat, Receipt, Settlement};
+use super::{AckMode, HeartBeat, Receipt, Refusal, Settlement};
 
 /// What a client asks for, checked by the rules of STOMP: the outcome of
 /// [`ServerSession::next_event`](super::ServerSession::next_event).
@@ -111,6 +111,40 @@ pub enum MessageName {
     },
     /// STOMP 1.0: `message-id` alone.
     Message(Box<str>),
+}
+
+impl Subscribe {
+    /// The refusal of this frame, which names it by its receipt and its subscription.
+    #[must_use]
+    pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let refusal = refusal.into().with_subscription(self.id.as_deref());
+        refusal.with_receipt(self.receipt.clone())
+    }
+}
+
+impl Unsubscribe {
+    /// The refusal of this frame, which names it by its receipt and its subscription.
+    #[must_use]
+    pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let id = match &self.target {
+            UnsubscribeTarget::Id(id) => Some(&**id),
+            UnsubscribeTarget::Destination(_) => None,
+        };
+        refusal.into().with_subscription(id).with_receipt(self.receipt.clone())
+    }
+}
+
+impl Settle {
+    /// The refusal of this frame, which names it by its receipt and, in STOMP 1.1, by the
+    /// subscription that it names.
+    #[must_use]
+    pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let id = match &self.message {
+            MessageName::InSubscription { subscription, .. } => Some(&**subscription),
+            MessageName::Ack(_) | MessageName::Message(_) => None,
+        };
+        refusal.into().with_subscription(id).with_receipt(self.receipt.clone())
+    }
 }
 
 impl MessageName {

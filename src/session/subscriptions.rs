@@ -27,6 +27,8 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) id: Box<str>,
+    /// Whether the client gave it the id; if not, it is the destination.
+    named: bool,
     pub(super) destination: Box<str>,
     pub(super) ack: AckMode,
     /// How each of its MESSAGE frames begins, up to the value of `message-id`.
@@ -63,6 +65,7 @@ impl Subscriptions {
         });
         let subscription = Subscription {
             id: id.clone(),
+            named: subscribe.id.is_some(),
             destination: subscribe.destination.clone(),
             ack: subscribe.ack,
             prefix,
@@ -109,6 +112,12 @@ impl Subscriptions {
     pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         slot.live.as_mut().filter(|_| slot.generation == key.generation)
+    }
+
+    /// The id that the client gave a subscription.
+    pub(super) fn id_of(&self, key: SubscriptionKey) -> Option<&str> {
+        let (_, subscription) = self.get(key)?;
+        subscription.named.then_some(&*subscription.id)
     }
 
     /// Whether a subscription was ever in this slot.

@@ -184,6 +184,37 @@ fn c7_an_error_says_what_why_and_about_which_frame() {
 }
 
 #[test]
+fn c7_an_error_names_the_subscription_that_it_is_about() {
+    for (version, text, summary) in [
+        ("1.2", "SUBSCRIBE\nid:a\ndestination:/b\n\n^@", "duplicate subscription"),
+        ("1.2", "SUBSCRIBE\nid:a\n\n^@", "missing header"),
+        ("1.2", "SUBSCRIBE\nid:a\ndestination:/b\nack:all\n\n^@", "invalid header"),
+        ("1.1", "ACK\nsubscription:a\nmessage-id:7\n\n^@", "unknown message"),
+        ("1.1", "NACK\nsubscription:a\n\n^@", "missing header"),
+        ("1.1", "ACK\nsubscription:a\nmessage-id:7\ntransaction:t\n\n^@", "transaction error"),
+        ("1.0", "SUBSCRIBE\nid:a\ndestination:/b\n\n^@", "duplicate subscription"),
+    ] {
+        let mut client = connected(version);
+        client.says("SUBSCRIBE\nid:a\ndestination:/queue/a\n\n^@");
+        let answer = client.says(text);
+        let start = format!("ERROR\nmessage:{summary}\nsubscription:a\ncontent-type:");
+        assert!(answer.starts_with(&start), "{version} {text}: {answer}");
+    }
+    let answer = connected("1.2").says("UNSUBSCRIBE\nid:a\\cb\nreceipt:r\n\n^@");
+    let start = "ERROR\nmessage:unknown subscription\nreceipt-id:r\nsubscription:a\\cb\n";
+    assert!(answer.starts_with(start), "{answer}");
+    for (version, text) in [
+        ("1.2", "ACK\nid:7\n\n^@"),
+        ("1.2", "SEND\nid:a\nsubscription:a\n\n^@"),
+        ("1.0", "UNSUBSCRIBE\ndestination:/b\n\n^@"),
+    ] {
+        let answer = connected(version).says(text);
+        let (head, _) = answer.split_once("\n\n").unwrap();
+        assert!(!head.contains("subscription:"), "{answer}");
+    }
+}
+
+#[test]
 fn c7_nothing_follows_an_error() {
     for direct in [false, true] {
         let mut client = connected("1.2");

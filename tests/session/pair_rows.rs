@@ -131,6 +131,15 @@ fn c7_an_error_names_the_request_and_is_the_last_word() {
 }
 
 #[test]
+fn c7_an_error_about_a_subscription_names_it() {
+    each(|mut pair, _| {
+        let asked = pair.subscribe("a", "/nowhere/at/all", AckMode::Auto);
+        pair.rests();
+        assert_eq!(pair.tells(), [format!("error of {asked} in a: refused")]);
+    });
+}
+
+#[test]
 fn s1_an_id_may_be_used_again_once_its_end_is_confirmed() {
     each(|mut pair, _| {
         pair.subscribe("a", "/topic/a", AckMode::Auto);

@@ -122,6 +122,11 @@ impl ServerError {
         self.frame.header(HeaderName::Message).unwrap_or_default()
     }
 
+    /// The subscription that it is about, where the server says so.
+    pub fn subscription(&self) -> Option<Cow<'_, str>> {
+        self.frame.header(HeaderName::Subscription)
+    }
+
     /// The body: what was wrong, at length. Empty if there is none.
     pub fn detail(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.frame.body())

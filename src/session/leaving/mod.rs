@@ -207,6 +207,11 @@ impl<E: Envelope> Leaving<E> {
         self.subscriptions.find(target)
     }
 
+    /// The id that the client gave a live subscription; `None` if it gave none, as STOMP 1.0 allows.
+    pub fn subscription_id(&self, key: SubscriptionKey) -> Option<&str> {
+        self.subscriptions.id_of(key)
+    }
+
     /// Ends a subscription: from now on none of its deliveries is sent. Returns its destination, or
     /// `None` if it has ended before.
     pub fn unsubscribe(&mut self, key: SubscriptionKey) -> Option<Box<str>> {

@@ -6,7 +6,7 @@ use super::super::event::{
     Commit, Connect, Event, MessageName, Operation, Send, Settle, Subscribe, Unsubscribe,
     UnsubscribeTarget,
 };
-use super::super::{AckMode, HeartBeat, Receipt, SessionError, Settlement};
+use super::super::{AckMode, HeartBeat, Receipt, Refusal, SessionError, Settlement};
 use super::{ServerSession, Stage};
 
 impl ServerSession {
@@ -15,24 +15,35 @@ impl ServerSession {
         &mut self,
         frame: Frame,
         receipt: Option<Receipt>,
-    ) -> Result<Option<Event>, SessionError> {
+    ) -> Result<Option<Event>, Refusal> {
         let command = frame.command();
         match command {
-            Command::Connect | Command::Stomp => return self.connect(frame).map(Some),
+            Command::Connect | Command::Stomp => return Ok(Some(self.connect(frame)?)),
             Command::Connected | Command::Message | Command::Receipt | Command::Error => {
-                return Err(SessionError::ServerFrame { command });
+                return Err(SessionError::ServerFrame { command }.into());
             }
             _ if self.stage != Stage::Connected => {
-                return Err(SessionError::NotConnected { command });
+                return Err(SessionError::NotConnected { command }.into());
             }
             _ => {}
         }
         Ok(Some(match command {
-            Command::Send => return self.send(frame, receipt),
-            Command::Subscribe => Event::Subscribe(self.subscribe(frame, receipt)?),
-            Command::Unsubscribe => Event::Unsubscribe(self.unsubscribe(&frame, receipt)?),
-            Command::Ack => return self.settle(&frame, Settlement::Acknowledged, receipt),
-            Command::Nack => return self.settle(&frame, Settlement::Rejected, receipt),
+            Command::Send => return Ok(self.send(frame, receipt)?),
+            Command::Subscribe => {
+                let id = frame.header("id").map(Cow::into_owned);
+                let subscribe = self.subscribe(frame, receipt);
+                Event::Subscribe(subscribe.map_err(|error| concerning(error, id.as_deref()))?)
+            }
+            Command::Unsubscribe => {
+                let unsubscribe = self.unsubscribe(&frame, receipt);
+                let id = || frame.header("id");
+                Event::Unsubscribe(unsubscribe.map_err(|error| concerning(error, id().as_deref()))?)
+            }
+            Command::Ack | Command::Nack => {
+                let id = || frame.header("subscription");
+                let settle = self.settle(&frame, receipt);
+                return settle.map_err(|error| concerning(error, id().as_deref()));
+            }
             Command::Begin => {
                 let id = required(&frame, "transaction")?;
                 self.transactions.begin(&id, &self.settings)?;
@@ -108,13 +119,16 @@ impl ServerSession {
     fn settle(
         &mut self,
         frame: &Frame,
-        settlement: Settlement,
         receipt: Option<Receipt>,
     ) -> Result<Option<Event>, SessionError> {
         let (command, version) = (frame.command(), self.version);
-        if command == Command::Nack && version == Version::V1_0 {
-            return Err(SessionError::NotInVersion { command, version });
-        }
+        let settlement = match command {
+            Command::Nack if version == Version::V1_0 => {
+                return Err(SessionError::NotInVersion { command, version });
+            }
+            Command::Nack => Settlement::Rejected,
+            _ => Settlement::Acknowledged,
+        };
         let message = match version {
             Version::V1_2 => MessageName::Ack(required(frame, "id")?.into()),
             Version::V1_1 => MessageName::InSubscription {
@@ -196,6 +210,11 @@ impl Operation {
             }
         }
     }
+}
+
+/// The refusal of a frame that is about a subscription.
+fn concerning(error: SessionError, subscription: Option<&str>) -> Refusal {
+    Refusal::from(error).with_subscription(subscription)
 }
 
 fn required<'a>(frame: &'a Frame, header: &'static str) -> Result<Cow<'a, str>, SessionError> {

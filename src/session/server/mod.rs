@@ -133,9 +133,9 @@ impl ServerSession {
             match self.event(frame, receipt.clone()) {
                 Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
-                Err(error) => {
+                Err(refusal) => {
                     self.stage = Stage::Over;
-                    return Err(Refusal::from(error).with_receipt(receipt));
+                    return Err(refusal.with_receipt(receipt));
                 }
             }
         }

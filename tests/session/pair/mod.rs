@@ -193,7 +193,9 @@ impl Pair {
             ClientEvent::Confirmed(request) => format!("confirmed {request}"),
             ClientEvent::Error(error) => {
                 let request = error.request.map(|request| format!(" of {request}"));
-                format!("error{}: {}", request.unwrap_or_default(), error.summary())
+                let subscription = error.subscription().map(|id| format!(" in {id}"));
+                let about = [request, subscription].into_iter().flatten().collect::<String>();
+                format!("error{about}: {}", error.summary())
             }
             ClientEvent::Disconnected => "disconnected".to_owned(),
             other => panic!("{other:?}"),

@@ -9,7 +9,7 @@ use stompbox::broker::{
     self, Broker, Destination, MemoryBroker, Message, Outlet, Subscriber, SubscriberId, Taken, Turn,
 };
 use stompbox::session::{
-    Bare, Delivery, Event, Leaving, Operation, Receipt, Refusal, Send, ServerSession, SessionError,
+    Bare, Delivery, Event, Leaving, Operation, Receipt, Refusal, Send, ServerSession,
     SessionSettings, Settle, Subscribe, SubscriptionKey,
 };
 
@@ -134,8 +134,8 @@ impl Node {
             }
             Event::Subscribe(subscribe) => return self.subscribes(&subscribe, turn),
             Event::Unsubscribe(unsubscribe) => {
-                let refused = |error| refused(error, unsubscribe.receipt.as_ref());
-                let key = self.leaving().find(&unsubscribe.target).map_err(refused)?;
+                let found = self.leaving().find(&unsubscribe.target);
+                let key = found.map_err(|error| unsubscribe.refused(error))?;
                 let ended = self.leaving().unsubscribe(key).expect("it was found");
                 let destination = destination(&ended)?;
                 let subscriber = self.subscriber(key);
@@ -172,16 +172,18 @@ impl Node {
 
     fn subscribes(&mut self, subscribe: &Subscribe, turn: &mut Turn) -> Result<(), Refusal> {
         let receipt = subscribe.receipt.as_ref();
-        let destination = destination(&subscribe.destination)?;
+        let destination = destination(&subscribe.destination);
+        let destination = destination.map_err(|refusal| subscribe.refused(refusal))?;
         let opened = self.leaving().subscribe(subscribe);
-        let key = opened.map_err(|error| refused(error, receipt))?;
+        let key = opened.map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber {
             id: self.subscriber(key),
             outlet: self.outlet.clone(),
             settles: subscribe.ack.settles(),
             prefetch: subscribe.prefetch.unwrap_or(Subscriber::DEFAULT_PREFETCH),
         };
-        outcome(self.broker.subscribe(&destination, subscriber, turn), receipt)?;
+        let outcome = outcome(self.broker.subscribe(&destination, subscriber, turn), receipt);
+        outcome.map_err(|refusal| subscribe.refused(refusal))?;
         self.leaving().activate(key, receipt);
         Ok(())
     }
@@ -196,7 +198,7 @@ impl Node {
 
     fn settled(&self, settle: &Settle) -> Result<Option<broker::Settle>, Refusal> {
         let settled = self.leaving().settle(settle);
-        let settled = settled.map_err(|error| refused(error, settle.receipt.as_ref()))?;
+        let settled = settled.map_err(|error| settle.refused(error))?;
         let Some(settled) = settled else { return Ok(None) };
         Ok(Some(broker::Settle {
             destination: destination(&settled.destination)?,
@@ -223,8 +225,4 @@ fn message(send: &Send) -> Result<Message, Refusal> {
 
 fn destination(name: &str) -> Result<Destination, Refusal> {
     Destination::new(name).map_err(|error| Refusal::new("invalid destination", error.to_string()))
-}
-
-fn refused(error: SessionError, receipt: Option<&Receipt>) -> Refusal {
-    Refusal::from(error).with_receipt(receipt.cloned())
 }
