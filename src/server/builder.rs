@@ -29,7 +29,8 @@ impl ServerBuilder {
         }
     }
 
-    /// Sets the broker. Default: a [`MemoryBroker`].
+    /// Sets the broker. Default: a [`MemoryBroker`]. One that others hold too, in an `Arc`, is set by
+    /// [`shared_broker`](Self::shared_broker).
     pub fn broker(mut self, broker: impl Broker) -> Self {
         self.broker = Arc::new(broker);
         self

@@ -47,7 +47,7 @@ impl Connections {
     /// Lets a connection in, or says why not.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Admission, Rejection> {
         let state = &mut *self.state.lock();
-        if *self.draining.borrow() {
+        if self.is_draining() {
             return Err(Self::draining_now());
         }
         if state.open.len() >= self.limit {
@@ -70,6 +70,11 @@ impl Connections {
     /// Turns true when the server begins to stop.
     pub(super) fn draining(&self) -> watch::Receiver<bool> {
         self.draining.subscribe()
+    }
+
+    /// Whether the server is stopping or has stopped.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
     }
 
     /// Lets nobody in any more and tells all to leave.
@@ -115,7 +120,7 @@ impl Admission {
         state.open.insert(self.id, Some(Arc::clone(outlet)));
         drop(state);
         // Whoever began to drain before this has not seen the outlet.
-        if *self.connections.draining.borrow() {
+        if self.connections.is_draining() {
             outlet.notify(Notice::Restart);
         }
     }

@@ -44,6 +44,7 @@ pub enum PublishError {
 
 /// Completes when the broker has taken responsibility for a message. The message was published
 /// when this was returned, whether it is awaited or not.
+#[must_use = "the message is published, but only awaiting it says whether the broker took it"]
 #[derive(Debug)]
 pub struct Publishing(Result<Outcome, Option<PublishError>>);
 

@@ -71,9 +71,7 @@ impl Server {
         address: impl ToSocketAddrs,
         paths: impl Into<WebSocketPaths>,
     ) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address).await?;
-        let local = listener.local_addr()?;
-        self.shared.start();
+        let (listener, local) = self.bind(address).await?;
         let accept = listener::websocket(Arc::clone(&self.shared), listener, paths.into());
         self.shared.listeners.lock().spawn(accept);
         Ok(local)
@@ -82,12 +80,20 @@ impl Server {
     /// Listens for STOMP over plain TCP and serves it in the background. Port 0 takes a free one;
     /// returns the address that it listens on.
     pub async fn listen_tcp(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address).await?;
-        let local = listener.local_addr()?;
-        self.shared.start();
+        let (listener, local) = self.bind(address).await?;
         let accept = listener::tcp(Arc::clone(&self.shared), listener);
         self.shared.listeners.lock().spawn(accept);
         Ok(local)
+    }
+
+    async fn bind(&self, address: impl ToSocketAddrs) -> io::Result<(TcpListener, SocketAddr)> {
+        if self.shared.connections.is_draining() {
+            return Err(io::Error::other("the server was shut down"));
+        }
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        self.shared.start();
+        Ok((listener, local))
     }
 
     /// Checks an Upgrade request by the rules of this server: its origins, its number of
@@ -158,8 +164,11 @@ impl Server {
     }
 
     /// Stops: listens no more, and closes all connections, embedded ones too, with the WebSocket
-    /// code 1012. Those that have not closed within `deadline` are cut. When it returns, all tasks of
-    /// the server have ended.
+    /// code 1012. What clients had sent before is still handled. Those that have not closed within
+    /// `deadline` are cut. When it returns, all tasks of the server have ended.
+    ///
+    /// Afterwards nothing can be listened to any more. The broker is not closed: a
+    /// [`Publisher`] still publishes, to whoever else the broker serves.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let connections = &self.shared.connections;
         connections.drain();

@@ -77,4 +77,6 @@ async fn after_it_nobody_is_let_in() {
     let (parts, ()) = super::embedding::request().into_parts();
     let rejection = server.check(parts).unwrap_err();
     assert_eq!(rejection.status(), 503);
+    assert!(server.listen_tcp("127.0.0.1:0").await.is_err());
+    assert!(server.listen_websocket("127.0.0.1:0", "/ws").await.is_err());
 }
