@@ -61,9 +61,9 @@ pub struct ServerSession {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Waiting for CONNECT until this instant.
+    /// Waiting for CONNECT, until this instant if there is one.
     New {
-        until: Instant,
+        until: Option<Instant>,
     },
     /// A CONNECT came and was not accepted yet.
     Connecting,
@@ -77,7 +77,7 @@ impl ServerSession {
     pub fn new(settings: Arc<SessionSettings>, now: Instant) -> Self {
         Self {
             decoder: Decoder::new(settings.frame_limits, settings.leniency),
-            stage: Stage::New { until: now + settings.connect_timeout },
+            stage: Stage::New { until: now.checked_add(settings.connect_timeout) },
             version: Version::V1_2,
             period: None,
             last_received: now,
@@ -98,7 +98,8 @@ impl ServerSession {
     }
 
     /// Says that a message of the transport ended here: a frame whose terminating NUL was cut off
-    /// is complete, where the leniency for that is on.
+    /// is complete, where the leniency for that is on. The events of this message must be taken
+    /// before more is [received](Self::receive): after that, nobody knows where it ended.
     pub fn end_of_message(&mut self) {
         self.message_ended = true;
     }
@@ -167,7 +168,7 @@ impl ServerSession {
     /// When [`handle_deadline`](Self::handle_deadline) is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::New { until } => Some(until),
+            Stage::New { until } => until,
             Stage::Connected => self.silent_at,
             Stage::Connecting | Stage::Over => None,
         }
