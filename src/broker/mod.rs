@@ -70,6 +70,10 @@ pub trait Broker: Send + Sync + 'static {
         turn: &mut Turn,
     ) -> Outcome;
 
+    /// A subscriber whose outlet had answered [`Taken::Queued`] for messages of a queue has written
+    /// all of them, and takes more. Until then a queue passes it over.
+    fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn);
+
     /// Settles deliveries: an ACK or a NACK.
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome;
 

@@ -3,8 +3,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 
-use crate::websocket::{FrameHead, Incoming, Opcode, ReadError, Reader};
+use crate::websocket::{CloseCode, FrameHead, Incoming, Opcode, ReadError, Reader};
 
+use super::connections::Phase;
 use super::lent::Lent;
 use super::shared::Shared;
 use super::socket::Socket;
@@ -29,11 +30,17 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let reader = Reader::new(MESSAGE_LIMIT, already_read);
     let mut echo = Echo { socket, reader, out: BytesMut::new(), last: false };
-    let mut draining = shared.connections.draining();
+    let mut phases = shared.connections.phases();
     tokio::select! {
-        result = std::future::poll_fn(|context| echo.poll(context)) => result,
-        _ = draining.wait_for(|draining| *draining) => Ok(()),
+        result = std::future::poll_fn(|context| echo.poll(context)) => return result,
+        () = phases.reach(Phase::Draining) => {
+            echo.last = true;
+            let close = FrameHead::close(CloseCode::Restart, "server restart");
+            echo.out.extend_from_slice(&close);
+        }
     }
+    let end = std::future::poll_fn(|context| echo.poll(context));
+    tokio::time::timeout(shared.settings.linger, end).await.unwrap_or(Ok(()))
 }
 
 impl Echo {
@@ -52,7 +59,7 @@ impl Echo {
             }
             let out = &mut self.out;
             let answer = |frame: &[u8]| out.extend_from_slice(frame);
-            let mut lent = Lent { socket: &self.socket, context, answer };
+            let mut lent = Lent { socket: &self.socket, context, answer, read: 0 };
             match self.reader.read(&mut lent) {
                 Ok(None) if self.out.is_empty() => return Poll::Pending,
                 Ok(None | Some(Incoming::Control)) => {}

@@ -174,12 +174,17 @@ impl Server {
         connections.drain();
         let mut listeners = std::mem::take(&mut *self.shared.listeners.lock());
         let mut cut = 0;
-        if tokio::time::timeout(deadline, connections.gone()).await.is_err() {
+        let gone = async {
+            connections.gone().await;
+            while listeners.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(deadline, gone).await.is_err() {
             cut = connections.count();
             connections.cut();
             connections.gone().await;
+            while listeners.join_next().await.is_some() {}
         }
-        while listeners.join_next().await.is_some() {}
+        self.shared.stop().await;
         Shutdown { cut }
     }
 }

@@ -44,7 +44,7 @@ impl Connection {
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
         if self.shared.handle.handles(&send.destination) {
-            self.hand_over(send, context);
+            self.hand_over(send, context, turn);
             return Ok(());
         }
         let receipt = send.receipt.clone();
