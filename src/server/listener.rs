@@ -12,6 +12,7 @@ use crate::handshake::{Head, Rejection, Upgrade};
 use super::connection::{self, Origin};
 use super::connections::{Admission, Connections};
 use super::echo;
+use super::linger::Linger;
 use super::shared::Shared;
 use super::socket::Socket;
 
@@ -206,15 +207,9 @@ async fn reject(shared: &Shared, mut stream: TcpStream, rejection: &Rejection) -
     rejection.write_response(&mut response);
     let linger = async {
         stream.write_all(&response).await?;
-        stream.shutdown().await?;
-        let mut left = shared.settings.linger_bytes;
-        let mut discarded = [0; HEAD_READ];
-        while left > 0 {
-            match stream.read(&mut discarded).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
+        let socket = Socket::tcp(stream);
+        let mut linger = Linger::new(shared.settings.linger_bytes);
+        std::future::poll_fn(|context| linger.poll(&socket, context, true)).await;
         Ok(())
     };
     tokio::time::timeout(shared.settings.linger, linger).await.unwrap_or(Ok(()))

@@ -23,6 +23,7 @@ use crate::websocket::{CloseCode, Reader};
 
 use super::Principal;
 use super::connections::Admission;
+use super::linger::Linger;
 use super::outlet::{ConnectionOutlet, Notice};
 use super::shared::Shared;
 use super::socket::Socket;
@@ -252,7 +253,8 @@ impl Connection {
         self.connecting = None;
         self.unsubscribe_all(now);
         self.outlet.flush(now);
-        self.ending = Some(Ending::new(now + self.shared.settings.linger));
+        let settings = &self.shared.settings;
+        self.ending = Some(Ending::new(now + settings.linger, Linger::new(settings.linger_bytes)));
     }
 
     /// Once everything that was asked for is done, answers DISCONNECT, or ends with a client that
