@@ -108,6 +108,25 @@ async fn a_close_that_is_malformed_fails_the_connection() {
     }
 }
 
+#[tokio::test]
+async fn an_error_says_which_rule_was_broken() {
+    let (_server, address) = listening_with_echo().await;
+    for (sent, detail) in [
+        (
+            masked(FINAL | CONTINUATION, b""),
+            "the client broke the WebSocket protocol: Continue frame but nothing to continue",
+        ),
+        (
+            masked(FINAL | CLOSE, b"\x03\xE8\xFF"),
+            "text is not UTF-8; send a binary message for a body that is not",
+        ),
+    ] {
+        let mut peer = Peer::connected(address).await;
+        peer.write(&sent).await;
+        assert_eq!(peer.error().await, ("WebSocket error".into(), detail.into()));
+    }
+}
+
 /// RFC 6455 §5.2, §5.4, §5.5.
 #[tokio::test]
 async fn what_breaks_the_framing_closes_with_1002() {
