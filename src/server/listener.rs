@@ -14,6 +14,7 @@ use crate::handshake::{Head, Rejection, Upgrade};
 use super::connection::{self, Origin};
 use super::connections::{Admission, Connections, Phase};
 use super::echo;
+use super::linger::Linger;
 use super::shared::Shared;
 use super::socket::Socket;
 
@@ -230,15 +231,9 @@ async fn turn_away(shared: &Shared, mut stream: TcpStream, words: &[u8]) -> io::
     let mut phases = shared.connections.phases();
     let linger = async {
         stream.write_all(words).await?;
-        stream.shutdown().await?;
-        let mut left = shared.settings.linger_bytes;
-        let mut discarded = [0; HEAD_READ];
-        while left > 0 {
-            match stream.read(&mut discarded).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
+        let socket = Socket::tcp(stream);
+        let mut linger = Linger::new(shared.settings.linger_bytes);
+        std::future::poll_fn(|context| linger.poll(&socket, context, true)).await;
         Ok(())
     };
     tokio::select! {

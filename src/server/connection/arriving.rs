@@ -1,5 +1,4 @@
 use std::cell::RefCell;
-use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -107,10 +106,5 @@ impl Connection {
         let refusal = Refusal::new("WebSocket error", error.to_string());
         self.outlet.leaving(|leaving| leaving.refuse(&refusal));
         self.end(code, &error.to_string(), now);
-    }
-
-    /// Reads once and throws it away. Returns how much it was; 0 at the end.
-    pub(super) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        TCP_BUFFER.with_borrow_mut(|buffer| self.outlet.socket().poll_read(context, buffer))
     }
 }

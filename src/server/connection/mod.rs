@@ -23,6 +23,7 @@ use crate::websocket::{CloseCode, Reader};
 
 use super::Principal;
 use super::connections::Admission;
+use super::linger::Linger;
 use super::outlet::{ConnectionOutlet, Notice};
 use super::shared::Shared;
 use super::socket::Socket;
@@ -272,7 +273,9 @@ impl Connection {
         self.connecting = None;
         self.unsubscribe_all(now);
         self.outlet.flush(now);
-        self.ending = Some(Ending::new(now.checked_add(self.shared.settings.linger)));
+        let settings = &self.shared.settings;
+        let until = now.checked_add(settings.linger);
+        self.ending = Some(Ending::new(until, Linger::new(settings.linger_bytes)));
     }
 
     /// Once everything that was asked for is done, answers DISCONNECT, or ends with a client that
