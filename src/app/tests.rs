@@ -1,6 +1,5 @@
 //! Dispatch and arguments, without a connection.
 
-use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
