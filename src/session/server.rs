@@ -133,8 +133,11 @@ impl ServerSession {
                 return Ok(None);
             }
             let Some(frame) = self.next_frame()? else { return Ok(None) };
-            let receipt = receipt_of(&frame);
-            match self.event(frame, receipt.clone()) {
+            let (receipt, event) = match receipt_of(&frame, self.version) {
+                Ok(receipt) => (receipt.clone(), self.event(frame, receipt)),
+                Err(error) => (None, Err(error)),
+            };
+            match event {
                 Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
                 Err(error) => {
@@ -382,9 +385,17 @@ impl Operation {
 }
 
 /// STOMP 1.2, "Standard Headers": any client frame but CONNECT may ask for a receipt.
-fn receipt_of(frame: &Frame) -> Option<Receipt> {
+///
+/// The error is an id that the RECEIPT could not name, since only 1.2 can write a CR at the end of
+/// a value.
+fn receipt_of(frame: &Frame, version: Version) -> Result<Option<Receipt>, SessionError> {
     let asks = !matches!(frame.command(), Command::Connect | Command::Stomp);
-    frame.header("receipt").filter(|_| asks).map(|id| Receipt::new(&id))
+    let Some(id) = frame.header("receipt").filter(|_| asks) else { return Ok(None) };
+    if version != Version::V1_2 && id.ends_with('\r') {
+        let expected = "a value that this version of STOMP can represent is expected";
+        return Err(invalid(frame, "receipt", &id, expected));
+    }
+    Ok(Some(Receipt::new(&id)))
 }
 
 fn required<'a>(frame: &'a Frame, header: &'static str) -> Result<Cow<'a, str>, SessionError> {
