@@ -117,7 +117,7 @@ impl Connection {
 
     fn conclude(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
         let refused = |receipt: Option<Receipt>| {
-            move |error: BrokerError| refusals::of_broker(&error).with_receipt(receipt)
+            move |error: BrokerError| Refusal::from(error).with_receipt(receipt)
         };
         match then {
             Then::Receipt(receipt) => {
