@@ -45,7 +45,7 @@ fn version(layout: &Layout, rules: &Rules) -> Version {
         Command::Connected => HeaderName::Version,
         _ => return rules.version,
     };
-    layout.find(header).map_or(Version::V1_0, |_| rules.version)
+    layout.find(header).map_or(Version::V1_0, |_| rules.version.max(Version::V1_1))
 }
 
 #[cold]

@@ -1,6 +1,6 @@
 use parking_lot::Mutex;
 
-use crate::session::{LeavingCounters, Limit, Refusal};
+use crate::session::{LeavingCounters, Limit, Refusal, SessionError};
 
 /// What a server has counted, over all its connections: see [`Server::counters`].
 ///
@@ -39,7 +39,7 @@ impl Counters {
     /// Counts a connection that is ended by an ERROR.
     pub(super) fn refused(&self, refusal: &Refusal) {
         self.0.lock().errors += 1;
-        if let Some(limit) = refusal.error().and_then(|error| error.limit()) {
+        if let Some(limit) = refusal.error().and_then(SessionError::limit) {
             self.reached(limit);
         }
     }

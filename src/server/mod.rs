@@ -27,6 +27,7 @@ mod echo;
 mod handle;
 mod host;
 mod lent;
+mod linger;
 mod listener;
 mod outlet;
 mod principal;

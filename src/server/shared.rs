@@ -58,6 +58,11 @@ impl Shared {
         self.host.start(&self.broker);
     }
 
+    /// Ends calling the broker back.
+    pub(super) async fn stop(&self) {
+        self.host.stop().await;
+    }
+
     /// The largest WebSocket message.
     pub(super) fn message_limit(&self) -> usize {
         one_frame(self.session.frame_limits)
@@ -72,10 +77,4 @@ impl Shared {
 /// A message holds one STOMP frame, whose parts have limits of their own.
 fn one_frame(limits: Limits) -> usize {
     limits.head().saturating_add(limits.body()).saturating_add(2)
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.host.stop();
-    }
 }

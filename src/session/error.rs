@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::frame::{Command, DecodeError};
+use crate::frame::{Command, DecodeError, DecodeErrorKind};
 
 use super::Limit;
 
@@ -142,7 +142,7 @@ pub enum SessionError {
         silence: Duration,
     },
     /// No CONNECT came in time.
-    #[error("no CONNECT came within {} ms", .limit.as_millis())]
+    #[error("no CONNECT was accepted within {} ms", .limit.as_millis())]
     ConnectTimeout {
         /// How long the server waits.
         limit: Duration,
@@ -153,6 +153,7 @@ impl SessionError {
     /// The short text for an ERROR frame's `message` header; the error's own text is its body.
     pub fn summary(&self) -> &'static str {
         match self {
+            Self::Frame(error) if error.kind() == DecodeErrorKind::OverLimit => "frame too large",
             Self::Frame(_) => "malformed frame",
             Self::NotConnected { .. } => "not connected",
             Self::AlreadyConnected { .. } => "already connected",

@@ -27,6 +27,8 @@ pub enum Limit {
     Message,
     /// [`SessionSettings::subscriptions`](super::SessionSettings::subscriptions).
     Subscriptions,
+    /// [`SessionSettings::subscription_bytes`](super::SessionSettings::subscription_bytes).
+    SubscriptionBytes,
     /// [`SessionSettings::transactions`](super::SessionSettings::transactions).
     Transactions,
     /// [`SessionSettings::transaction_frames`](super::SessionSettings::transaction_frames).
@@ -43,12 +45,13 @@ pub enum Limit {
 
 impl Limit {
     /// All limits.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::FrameHead,
         Self::FrameHeaders,
         Self::FrameBody,
         Self::Message,
         Self::Subscriptions,
+        Self::SubscriptionBytes,
         Self::Transactions,
         Self::TransactionFrames,
         Self::TransactionBytes,
@@ -65,6 +68,7 @@ impl Limit {
             Self::FrameBody => "frame-body",
             Self::Message => "message",
             Self::Subscriptions => "subscriptions",
+            Self::SubscriptionBytes => "subscription-bytes",
             Self::Transactions => "transactions",
             Self::TransactionFrames => "transaction-frames",
             Self::TransactionBytes => "transaction-bytes",
@@ -84,6 +88,7 @@ impl fmt::Display for Limit {
             Self::FrameBody => "octets in the body of a frame",
             Self::Message => "bytes in a WebSocket message",
             Self::Subscriptions => "subscriptions",
+            Self::SubscriptionBytes => "bytes of subscriptions",
             Self::Transactions => "open transactions",
             Self::TransactionFrames => "frames in transactions",
             Self::TransactionBytes => "bytes in transactions",

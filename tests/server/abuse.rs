@@ -53,7 +53,7 @@ async fn a_header_without_an_end_is_refused_at_the_limit() {
     }
     let mut peer = Peer::web_socket(address).await;
     peer.send_bytes(TEXT, &[b"CONNECT\nx:", &piece[..]].concat()).await;
-    assert_eq!(peer.error().await.0, "malformed frame");
+    assert_eq!(peer.error().await.0, "frame too large");
     assert_eq!(peer.closed().await, 1009);
 
     bystander.send("SEND\ndestination:/topic/a\n\nstill here").await;
@@ -65,7 +65,7 @@ async fn a_content_length_without_end_is_refused() {
     let (_server, address) = listening(Server::builder()).await;
     let mut peer = Peer::connected(address).await;
     peer.send_bytes(TEXT, b"SEND\ndestination:/a\ncontent-length:18446744073709551615\n\n").await;
-    assert_eq!(peer.error().await.0, "malformed frame");
+    assert_eq!(peer.error().await.0, "frame too large");
     assert_eq!(peer.closed().await, 1009);
 }
 
@@ -83,7 +83,7 @@ async fn a_message_before_connect_has_a_tighter_limit_and_both_are_counted() {
     known.send(&format!("SEND\ndestination:/topic/a\n\n{body}")).await;
     assert_eq!(known.message().await, body);
     known.send(&format!("SEND\ndestination:/topic/a\n{}\n", "x:y\n".repeat(200))).await;
-    assert_eq!(known.error().await.0, "malformed frame");
+    assert_eq!(known.error().await.0, "frame too large");
 
     let counters = server.counters();
     assert_eq!(counters.exceeded(Limit::Message), 1);

@@ -16,6 +16,8 @@ mod fan_out;
 mod heart_beats;
 mod listening;
 mod peer;
+#[cfg(feature = "app")]
+mod review;
 mod sessions;
 mod shutdown;
 mod web_socket;

@@ -101,6 +101,9 @@ impl Authenticate for ByPasscode {
             tokio::task::yield_now().await;
             let cookie = request.upgrade().and_then(|upgrade| upgrade.headers.get("cookie"));
             let cookie = cookie.and_then(|cookie| cookie.to_str().ok().map(str::to_owned));
+            if let Some(token) = request.bearer_token() {
+                return Ok(Principal::new(token));
+            }
             match (request.passcode().as_deref(), cookie) {
                 (Some("a:b\\c"), _) => Ok(Principal::new("ann")),
                 (_, Some(cookie)) => Ok(Principal::new(cookie)),
@@ -120,6 +123,16 @@ async fn authentication_sees_the_connect_headers_as_they_came() {
     let connected = peer.frame().await;
     assert_eq!(connected.header("user-name").as_deref(), Some("ann"));
     peer.expect_receipt("1").await;
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_found_however_it_is_written() {
+    let (_server, address) = listening(Server::builder().authenticate(ByPasscode)).await;
+    for header in ["Authorization:Bearer eve", "authorization: bearer eve"] {
+        let mut peer = Peer::web_socket(address).await;
+        peer.send(&format!("CONNECT\naccept-version:1.2\n{header}\n\n")).await;
+        assert_eq!(peer.frame().await.header("user-name").as_deref(), Some("eve"));
+    }
 }
 
 #[tokio::test]

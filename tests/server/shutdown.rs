@@ -74,7 +74,8 @@ async fn who_does_not_leave_in_time_is_cut() {
 async fn after_it_nobody_is_let_in() {
     let (server, _address) = listening(Server::builder()).await;
     server.shutdown(LONG).await;
-    let (parts, ()) = super::embedding::request().into_parts();
-    let rejection = server.check(parts).unwrap_err();
+    let rejection = server.check(super::embedding::request()).unwrap_err();
     assert_eq!(rejection.status(), 503);
+    assert!(server.listen_tcp("127.0.0.1:0").await.is_err());
+    assert!(server.listen_websocket("127.0.0.1:0", "/ws").await.is_err());
 }

@@ -158,13 +158,15 @@ impl<E: Envelope> ClientSession<E> {
     /// Notes a sign of life that carries no bytes of STOMP, such as a WebSocket Pong.
     pub fn heard(&mut self, now: Instant) {
         self.last_received = now;
-        self.silent_at = self.period.map(|period| now + period * self.options.heart_beat_margin);
+        let silence = |period: Duration| period.checked_mul(self.options.heart_beat_margin);
+        let silence = self.period.and_then(silence);
+        self.silent_at = silence.and_then(|silence| now.checked_add(silence));
     }
 
     /// Gives a server that counts as silent one more period, after the transport has asked it for a
     /// sign of life.
     pub fn grant_period(&mut self, now: Instant) {
-        self.silent_at = self.period.map(|period| now + period);
+        self.silent_at = self.period.and_then(|period| now.checked_add(period));
     }
 
     /// Whether requests can be made.
@@ -261,7 +263,7 @@ impl<E: Envelope> ClientSession<E> {
                     self.wrap(PayloadKind::Text, b"\n");
                 }
                 if self.silent_at.is_some_and(|silent_at| silent_at <= now) {
-                    let silence = now.duration_since(self.last_received);
+                    let silence = now.saturating_duration_since(self.last_received);
                     return Err(ServerFault::HeartBeatMissed { silence });
                 }
                 Ok(())
@@ -273,7 +275,7 @@ impl<E: Envelope> ClientSession<E> {
     /// When the next heart-beat is due, if nothing else is sent before.
     fn next_beat(&self) -> Option<Instant> {
         let beats = self.stage == Stage::Connected && !self.is_waiting();
-        self.beat.filter(|_| beats).map(|period| self.last_sent + period)
+        self.beat.filter(|_| beats).and_then(|period| self.last_sent.checked_add(period))
     }
 
     fn say_connect(&mut self) -> Result<(), Misuse> {

@@ -85,7 +85,11 @@ impl ServerSession {
                 invalid(&frame, "heart-beat", &value, expected)
             })?,
         };
-        self.stage = Stage::Connecting;
+        let until = match self.stage {
+            Stage::New { until } => until,
+            _ => None,
+        };
+        self.stage = Stage::Connecting { until };
         Ok(Event::Connect(Box::new(Connect { frame: frame.compact(), version, heart_beat })))
     }
 
@@ -210,6 +214,20 @@ impl Operation {
             }
         }
     }
+}
+
+/// STOMP 1.2, "Standard Headers": any client frame but CONNECT may ask for a receipt.
+///
+/// The error is an id that the RECEIPT could not name, since only 1.2 can write a CR at the end of
+/// a value.
+pub(super) fn receipt_of(frame: &Frame, version: Version) -> Result<Option<Receipt>, SessionError> {
+    let asks = !matches!(frame.command(), Command::Connect | Command::Stomp);
+    let Some(id) = frame.header("receipt").filter(|_| asks) else { return Ok(None) };
+    if version != Version::V1_2 && id.ends_with('\r') {
+        let expected = "a value that this version of STOMP can represent is expected";
+        return Err(invalid(frame, "receipt", &id, expected));
+    }
+    Ok(Some(Receipt::new(&id)))
 }
 
 /// The refusal of a frame that is about a subscription.

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::frame::{Command, Decoder, Frame, Version};
+use crate::frame::{Decoder, Frame, Version};
 
 use super::event::{Connect, Event};
 use super::transaction::Transactions;
-use super::{Connected, Receipt, Refusal, SessionError, SessionSettings};
+use super::{Connected, Refusal, SessionError, SessionSettings};
 
 /// The arriving half of a server's session: bytes go in, what the client asks for comes out.
 ///
@@ -61,8 +61,10 @@ enum Stage {
     New {
         until: Option<Instant>,
     },
-    /// A CONNECT came and was not accepted yet.
-    Connecting,
+    /// A CONNECT came and was not accepted yet; that has the same limit.
+    Connecting {
+        until: Option<Instant>,
+    },
     Connected,
     /// A DISCONNECT came, or an error: whatever else comes is ignored.
     Over,
@@ -103,13 +105,15 @@ impl ServerSession {
     /// Notes a sign of life that carries no bytes of STOMP, such as a WebSocket Pong.
     pub fn heard(&mut self, now: Instant) {
         self.last_received = now;
-        self.silent_at = self.period.map(|period| now + period * self.settings.heart_beat_margin);
+        let silence = |period: Duration| period.checked_mul(self.settings.heart_beat_margin);
+        let silence = self.period.and_then(silence);
+        self.silent_at = silence.and_then(|silence| now.checked_add(silence));
     }
 
     /// Gives a client that counts as silent one more period, after the transport has asked it for a
     /// sign of life.
     pub fn grant_period(&mut self, now: Instant) {
-        self.silent_at = self.period.map(|period| now + period);
+        self.silent_at = self.period.and_then(|period| now.checked_add(period));
     }
 
     /// Whether a CONNECT was accepted and the session is not over.
@@ -125,12 +129,15 @@ impl ServerSession {
     /// The next thing that the client asks for. After an error the session is over.
     pub fn next_event(&mut self) -> Result<Option<Event>, Refusal> {
         loop {
-            if matches!(self.stage, Stage::Connecting | Stage::Over) {
+            if matches!(self.stage, Stage::Connecting { .. } | Stage::Over) {
                 return Ok(None);
             }
             let Some(frame) = self.next_frame()? else { return Ok(None) };
-            let receipt = receipt_of(&frame);
-            match self.event(frame, receipt.clone()) {
+            let (receipt, event) = match asking::receipt_of(&frame, self.version) {
+                Ok(receipt) => (receipt.clone(), self.event(frame, receipt)),
+                Err(error) => (None, Err(error.into())),
+            };
+            match event {
                 Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
                 Err(refusal) => {
@@ -165,9 +172,9 @@ impl ServerSession {
     /// When [`handle_deadline`](Self::handle_deadline) is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::New { until } => until,
+            Stage::New { until } | Stage::Connecting { until } => until,
             Stage::Connected => self.silent_at,
-            Stage::Connecting | Stage::Over => None,
+            Stage::Over => None,
         }
     }
 
@@ -180,7 +187,7 @@ impl ServerSession {
             return None;
         }
         match self.stage {
-            Stage::New { .. } => {
+            Stage::New { .. } | Stage::Connecting { .. } => {
                 self.stage = Stage::Over;
                 Some(SessionError::ConnectTimeout { limit: self.settings.connect_timeout })
             }
@@ -204,10 +211,4 @@ impl ServerSession {
             }
         }
     }
-}
-
-/// STOMP 1.2, "Standard Headers": any client frame but CONNECT may ask for a receipt.
-fn receipt_of(frame: &Frame) -> Option<Receipt> {
-    let asks = !matches!(frame.command(), Command::Connect | Command::Stomp);
-    frame.header("receipt").filter(|_| asks).map(|id| Receipt::new(&id))
 }
