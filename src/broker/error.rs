@@ -37,6 +37,14 @@ pub enum BrokerError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// All destinations together hold as many messages as they may.
+    #[error("all queues together are full: they hold {bytes} of at most {limit} bytes")]
+    AllFull {
+        /// Bytes held.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
     /// The engine behind the broker cannot be reached at present.
     #[error("{engine} cannot be reached at present")]
     Unavailable {

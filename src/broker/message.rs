@@ -106,7 +106,10 @@ impl fmt::Debug for Message {
 /// `destination` and `content-length` are written anew; the rest is said by the server to a
 /// subscriber and must not be forged by a sender (STOMP 1.2, "SEND": user-defined headers are
 /// passed through).
+///
+/// A name is compared without space around it, since there are clients that trim.
 pub fn is_withheld(name: &str) -> bool {
+    let name = name.trim();
     matches!(
         name,
         "receipt"
@@ -165,6 +168,7 @@ mod tests {
             "session",
             "history",
             "since",
+            " redelivered\t",
         ] {
             send = send.with_header(name, "forged");
         }

@@ -40,6 +40,9 @@ pub use turn::Turn;
 /// they are *called*, not in the order in which their [`Outcome`]s are awaited. An outcome completes
 /// when the broker has taken responsibility; a RECEIPT is sent only then. Dropping an outcome
 /// cancels nothing, and a retry never overtakes what was called later.
+///
+/// A broker that wraps another passes on every method, those with a default too. The SENDs of a
+/// transaction come by [`commit`](Self::commit), not by [`publish`](Self::publish).
 pub trait Broker: Send + Sync + 'static {
     /// What this broker can do. The server refuses the rest by ERROR.
     fn capabilities(&self) -> Capabilities;

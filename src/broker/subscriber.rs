@@ -1,10 +1,11 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::session::{Delivery, SubscriptionKey};
 
-use super::Outlet;
+use super::{Outlet, Taken};
 
 /// Which subscription of which connection of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,9 +34,11 @@ impl Subscriber {
     /// How many unsettled messages a subscription holds at the most, unless it asks for less.
     pub const DEFAULT_PREFETCH: usize = 100;
 
-    /// Delivers to its outlet.
-    pub(crate) fn deliver(&self, deliveries: &[Delivery], now: Instant) -> super::Taken {
-        self.outlet.deliver(self.id.subscription, deliveries, now)
+    /// Delivers to its outlet. One that panics is as good as gone: it must take down neither whoever
+    /// publishes nor the deliveries to others.
+    pub(super) fn deliver(&self, deliveries: &[Delivery], now: Instant) -> Taken {
+        let deliver = || self.outlet.deliver(self.id.subscription, deliveries, now);
+        catch_unwind(AssertUnwindSafe(deliver)).unwrap_or(Taken::Gone)
     }
 }
 

@@ -41,7 +41,8 @@ fn version(layout: &Layout, rules: &Rules) -> Version {
         Command::Connected => HeaderName::Version,
         _ => return rules.version,
     };
-    layout.headers.find(header, 0).map_or(Version::V1_0, |_| rules.version)
+    let said = layout.headers.find(header, 0);
+    said.map_or(Version::V1_0, |_| rules.version.max(Version::V1_1))
 }
 
 #[cold]

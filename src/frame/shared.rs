@@ -144,7 +144,10 @@ impl SharedMessage {
                 !first && name != "content-length"
             })
             .collect();
-        encode(version, &destination.unwrap_or_default(), others, self.body())
+        let mut encoded = encode(version, &destination.unwrap_or_default(), others, self.body());
+        // What no version can represent was left out before.
+        encoded.omitted += self.0.newest.omitted;
+        encoded
     }
 }
 

@@ -62,7 +62,7 @@ impl ConnectRequest {
     }
 
     /// The headers of CONNECT, whose values are as they came: STOMP does not escape them
-    /// (STOMP 1.2, "Value Encoding").
+    /// (STOMP 1.2, "Value Encoding"). Names are case-sensitive in STOMP, though not in HTTP.
     pub fn headers(&self) -> Headers<'_> {
         self.frame.headers()
     }
@@ -77,18 +77,29 @@ impl ConnectRequest {
         self.frame.header("passcode")
     }
 
+    /// The token of an `Authorization: Bearer …` header of CONNECT, the name and the scheme in any
+    /// case: clients write both, since in HTTP they are the same (RFC 6750 §2.1).
+    pub fn bearer_token(&self) -> Option<String> {
+        let mut headers = self.headers().iter();
+        let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
+        let (scheme, token) = value.trim().split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    }
+
     /// The `host` header: the virtual host that the client wants.
     pub fn host(&self) -> Option<Cow<'_, str>> {
         self.frame.header("host")
     }
 
-    /// The request that was upgraded to a WebSocket, with its cookies, its path and its query;
-    /// `None` on plain TCP.
+    /// The request that was upgraded to a WebSocket, with its cookies, its path and its query, and
+    /// with the extensions that middleware in front of a route of axum has left there; `None` on
+    /// plain TCP.
     pub fn upgrade(&self) -> Option<&Parts> {
         self.upgrade.as_deref()
     }
 
-    /// The client's address, where the server accepted the connection itself.
+    /// The client's address, where the server accepted the connection itself, or axum was asked for
+    /// it with `into_make_service_with_connect_info`.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }

@@ -5,7 +5,7 @@ use crate::handshake::OriginPolicy;
 
 use super::authenticate::Anybody;
 use super::handle::Nothing;
-use super::server::Shared;
+use super::shared::Shared;
 use super::{Authenticate, Handle, Server, ServerSettings};
 
 /// What a [`Server`] is made of: see [`Server::builder`].
@@ -29,7 +29,8 @@ impl ServerBuilder {
         }
     }
 
-    /// Sets the broker. Default: a [`MemoryBroker`].
+    /// Sets the broker. Default: a [`MemoryBroker`]. One that others hold too, in an `Arc`, is set by
+    /// [`shared_broker`](Self::shared_broker).
     pub fn broker(mut self, broker: impl Broker) -> Self {
         self.broker = Arc::new(broker);
         self

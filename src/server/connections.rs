@@ -47,7 +47,7 @@ impl Connections {
     /// Lets a connection in, or says why not.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Admission, Rejection> {
         let state = &mut *self.state.lock();
-        if *self.draining.borrow() {
+        if self.is_draining() {
             return Err(Self::draining_now());
         }
         if state.open.len() >= self.limit {
@@ -72,6 +72,11 @@ impl Connections {
         self.draining.subscribe()
     }
 
+    /// Whether the server is stopping or has stopped.
+    pub(super) fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
     /// Lets nobody in any more and tells all to leave.
     pub(super) fn drain(&self) {
         self.draining.send_replace(true);
@@ -80,7 +85,7 @@ impl Connections {
 
     /// Cuts those that have not left.
     pub(super) fn cut(&self) {
-        self.tell_all(|| Notice::Broken);
+        self.tell_all(|| Notice::Cut);
     }
 
     /// Waits until the last one has gone.
@@ -115,7 +120,7 @@ impl Admission {
         state.open.insert(self.id, Some(Arc::clone(outlet)));
         drop(state);
         // Whoever began to drain before this has not seen the outlet.
-        if *self.connections.draining.borrow() {
+        if self.connections.is_draining() {
             outlet.notify(Notice::Restart);
         }
     }

@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use crate::websocket::{FrameHead, Incoming, Opcode, ReadError, Reader};
 
 use super::lent::Lent;
-use super::server::Shared;
+use super::shared::Shared;
 use super::socket::Socket;
 
 /// The largest message that is echoed, in bytes: conformance suites send 16 MiB.

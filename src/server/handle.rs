@@ -1,10 +1,13 @@
+use std::error::Error as StdError;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::broker::{BrokerError, DestinationError};
 use crate::frame::{Frame, Headers};
 
-use super::{Principal, Publisher};
+use super::{Principal, PublishError, Publisher};
 
 /// What becomes of a message that a handler was given.
 pub type Handling = Pin<Box<dyn Future<Output = Result<(), HandleError>> + Send>>;
@@ -37,11 +40,29 @@ pub struct SendRequest {
 
 /// Why a message was not handled. Its sender gets an ERROR and the connection is closed, as STOMP
 /// demands (STOMP 1.2, "ERROR").
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+///
+/// The client is told [`summary`](Self::summary) and [`detail`](Self::detail) and nothing else. An
+/// error of the program's own, which is none of the client's business, is the
+/// [`source`](StdError::source): [`internal`](Self::internal) makes such an error, and so does `?` on
+/// what [`Publisher`] returns.
+///
+/// ```
+/// use std::error::Error;
+/// use stompbox::server::HandleError;
+///
+/// let refused = HandleError::new("text too long", "a message may have 4,000 characters");
+/// assert_eq!(refused.to_string(), "text too long: a message may have 4,000 characters");
+///
+/// let failed = HandleError::internal("the table `messages` does not exist");
+/// assert!(!failed.to_string().contains("messages"));
+/// assert!(failed.source().is_some_and(|source| source.to_string().contains("messages")));
+/// ```
+#[derive(Debug, Clone, Error)]
 #[error("{summary}: {detail}")]
 pub struct HandleError {
     summary: String,
     detail: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl SendRequest {
@@ -59,7 +80,19 @@ impl SendRequest {
 impl HandleError {
     /// An error with a short text for the ERROR's `message` header and a sentence for its body.
     pub fn new(summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { summary: summary.into(), detail: detail.into() }
+        Self { summary: summary.into(), detail: detail.into(), source: None }
+    }
+
+    /// An error of the program's own. The client is told that there was one and not which.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new("internal error", "the message could not be handled").with_source(source)
+    }
+
+    /// Adds what the error comes from, which the client is not told.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
     }
 
     /// The short text.
@@ -70,6 +103,30 @@ impl HandleError {
     /// The sentence.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+}
+
+/// What cannot be published at present may be sent again, and the client is told so; everything else
+/// is a mistake of the handler's.
+impl From<PublishError> for HandleError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Broker(
+                BrokerError::Full { .. } | BrokerError::Unavailable { .. } | BrokerError::Closed,
+            ) => {
+                let detail = "the message cannot be passed on at present; try again later";
+                Self::new("not available", detail).with_source(error)
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
+/// A handler that makes up a name which is no destination has made a mistake: see
+/// [`internal`](HandleError::internal).
+impl From<DestinationError> for HandleError {
+    fn from(error: DestinationError) -> Self {
+        Self::internal(error)
     }
 }
 
@@ -84,5 +141,30 @@ impl Handle for Nothing {
 
     fn handle(&self, _request: SendRequest) -> Handling {
         Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_programs_own_is_not_told() {
+        let unknown = BrokerError::UnknownDestination {
+            destination: "/secret/plan".to_owned(),
+            known: "/topic".to_owned(),
+        };
+        let error = HandleError::from(PublishError::from(unknown));
+        assert_eq!(error.to_string(), "internal error: the message could not be handled");
+        assert!(error.source().unwrap().to_string().contains("/secret/plan"));
+    }
+
+    #[test]
+    fn what_may_be_tried_again_is_told_without_the_engine() {
+        let error = PublishError::from(BrokerError::Unavailable { engine: "redis" });
+        let error = HandleError::from(error);
+        assert_eq!(error.summary(), "not available");
+        assert!(!error.detail().contains("redis"), "{error}");
+        assert_eq!(error.source().unwrap().to_string(), "redis cannot be reached at present");
     }
 }

@@ -9,10 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::handshake::{Head, Rejection, Upgrade};
 
-use super::connection::Origin;
+use super::connection::{self, Origin};
 use super::connections::{Admission, Connections};
 use super::echo;
-use super::server::Shared;
+use super::shared::Shared;
 use super::socket::Socket;
 
 /// How long to wait after the operating system refused to accept a connection, which is mostly for
@@ -74,7 +74,7 @@ pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
         let shared = Arc::clone(&shared);
         async move {
             if let Ok(admission) = admission {
-                shared.serve_tcp(stream, admission, peer).await;
+                connection::serve_tcp(&shared, stream, admission, peer).await;
             }
         }
     })
@@ -164,7 +164,7 @@ impl Endpoints {
         }
         let upgrade = Some(Arc::new(accepted.into_parts()));
         let origin = Origin { upgrade, peer: Some(peer) };
-        shared.serve_websocket(socket, admission, origin, rest).await;
+        connection::serve_websocket(shared, socket, admission, origin, rest).await;
         Ok(())
     }
 }

@@ -34,6 +34,7 @@ mod refusals;
 #[allow(clippy::module_inception)] // The file of the type `Server`.
 mod server;
 mod settings;
+mod shared;
 mod socket;
 mod wire;
 

@@ -53,6 +53,8 @@ struct State {
 pub(super) enum Notice {
     /// The socket failed: nobody is there any more.
     Broken,
+    /// The connection must end now, whatever it is doing.
+    Cut,
     /// The connection is to be refused, with this.
     Refused(Box<Refusal>),
     /// The server is going down.
@@ -94,13 +96,7 @@ impl ConnectionOutlet {
 
     /// Writes what waits, unless the connection is blocked.
     pub(super) fn flush(&self, now: Instant) {
-        let state = &mut *self.state.lock();
-        if !state.blocked && state.leaving.is_waiting() {
-            with_scratch(|scratch| {
-                state.leaving.take(scratch, usize::MAX, now);
-                state.write(&self.socket, scratch, now);
-            });
-        }
+        self.state.lock().flush(&self.socket, now);
     }
 
     /// Tells the connection's task something. What ends the connection sooner counts.
@@ -152,8 +148,11 @@ impl ConnectionOutlet {
 impl Outlet for ConnectionOutlet {
     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
         let state = &mut *self.state.lock();
-        if state.blocked || state.leaving.is_held(to) {
-            return state.keep(to, deliveries);
+        if state.blocked || state.leaving.holds(to, deliveries.len()) {
+            let taken = state.keep(to, deliveries);
+            // Those that are not held back go at once.
+            state.flush(&self.socket, now);
+            return taken;
         }
         with_scratch(|scratch| {
             let live = state.leaving.deliver_into(to, deliveries, scratch, now);
@@ -164,6 +163,16 @@ impl Outlet for ConnectionOutlet {
 }
 
 impl State {
+    /// Writes what waits, unless the connection is blocked.
+    fn flush(&mut self, socket: &Socket, now: Instant) {
+        if !self.blocked && self.leaving.is_waiting() {
+            with_scratch(|scratch| {
+                self.leaving.take(scratch, usize::MAX, now);
+                self.write(socket, scratch, now);
+            });
+        }
+    }
+
     /// Keeps deliveries for later; too many of them end the connection.
     fn keep(&mut self, to: SubscriptionKey, deliveries: &[Delivery]) -> Taken {
         match self.leaving.deliver(to, deliveries) {
@@ -200,7 +209,7 @@ impl State {
     }
 
     fn notify(&mut self, notice: Notice) {
-        if self.notice.is_none() || matches!(notice, Notice::Broken) {
+        if self.notice.is_none() || matches!(notice, Notice::Cut) {
             self.notice = Some(notice);
             self.owner.wake_by_ref();
         }

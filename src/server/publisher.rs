@@ -2,11 +2,12 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use thiserror::Error;
 
 use crate::broker::{Broker, BrokerError, Destination, DestinationError, Message, Outcome, Turn};
+
+use super::clock;
 
 /// Publishes to a server's broker from anywhere in the program: a handler, a task, an HTTP handler.
 ///
@@ -43,6 +44,7 @@ pub enum PublishError {
 
 /// Completes when the broker has taken responsibility for a message. The message was published
 /// when this was returned, whether it is awaited or not.
+#[must_use = "the message is published, but only awaiting it says whether the broker took it"]
 #[derive(Debug)]
 pub struct Publishing(Result<Outcome, Option<PublishError>>);
 
@@ -74,7 +76,7 @@ impl Publisher {
 
     /// Publishes a message with headers of its own.
     pub fn publish_message(&self, message: Message) -> Publishing {
-        let mut turn = Turn::new(Instant::now());
+        let mut turn = Turn::new(clock::now());
         Publishing(Ok(self.broker.publish(message, &mut turn)))
     }
 }

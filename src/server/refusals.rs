@@ -13,6 +13,7 @@ pub(super) fn of_broker(error: &BrokerError) -> Refusal {
         BrokerError::UnknownDestination { .. } => "unknown destination",
         BrokerError::Unsupported { .. } => "not supported",
         BrokerError::Full { .. } => "destination full",
+        BrokerError::AllFull { .. } => "queues full",
         BrokerError::Unavailable { .. } | BrokerError::Closed => "broker unavailable",
     };
     Refusal::new(summary, error.to_string())

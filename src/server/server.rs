@@ -3,24 +3,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, ToSocketAddrs};
 
-use crate::broker::Broker;
-use crate::handshake::{Accepted, OriginPolicy, Rejection, Upgrade};
-use crate::session::SessionSettings;
-use crate::websocket::Reader;
+use crate::handshake::{Accepted, Rejection, Upgrade};
 
-use super::connection::{Connection, Origin, Transport};
-use super::connections::{Admission, Connections};
-use super::host::ServerHost;
+use super::connection::{self, Origin};
+use super::connections::Admission;
 use super::listener::{self, WebSocketPaths};
-use super::outlet::ConnectionOutlet;
+use super::shared::Shared;
 use super::socket::Socket;
-use super::wire::Wire;
-use super::{Authenticate, Handle, Publisher, ServerBuilder, ServerSettings, clock};
+use super::{Publisher, ServerBuilder};
 
 /// A STOMP server inside a program: a broker, what the application plugs in, and the connections.
 ///
@@ -61,19 +54,6 @@ pub struct Shutdown {
     pub cut: usize,
 }
 
-/// What all connections of a server share.
-pub(super) struct Shared {
-    pub(super) broker: Arc<dyn Broker>,
-    pub(super) authenticate: Arc<dyn Authenticate>,
-    pub(super) handle: Arc<dyn Handle>,
-    pub(super) origin: OriginPolicy,
-    pub(super) settings: ServerSettings,
-    pub(super) session: Arc<SessionSettings>,
-    pub(super) connections: Arc<Connections>,
-    host: Arc<ServerHost>,
-    listeners: Mutex<JoinSet<()>>,
-}
-
 impl Server {
     /// Begins a server with the built-in broker, which lets everybody connect.
     pub fn builder() -> ServerBuilder {
@@ -91,9 +71,7 @@ impl Server {
         address: impl ToSocketAddrs,
         paths: impl Into<WebSocketPaths>,
     ) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address).await?;
-        let local = listener.local_addr()?;
-        self.shared.host.start(&self.shared.broker);
+        let (listener, local) = self.bind(address).await?;
         let accept = listener::websocket(Arc::clone(&self.shared), listener, paths.into());
         self.shared.listeners.lock().spawn(accept);
         Ok(local)
@@ -102,12 +80,20 @@ impl Server {
     /// Listens for STOMP over plain TCP and serves it in the background. Port 0 takes a free one;
     /// returns the address that it listens on.
     pub async fn listen_tcp(&self, address: impl ToSocketAddrs) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(address).await?;
-        let local = listener.local_addr()?;
-        self.shared.host.start(&self.shared.broker);
+        let (listener, local) = self.bind(address).await?;
         let accept = listener::tcp(Arc::clone(&self.shared), listener);
         self.shared.listeners.lock().spawn(accept);
         Ok(local)
+    }
+
+    async fn bind(&self, address: impl ToSocketAddrs) -> io::Result<(TcpListener, SocketAddr)> {
+        if self.shared.connections.is_draining() {
+            return Err(io::Error::other("the server was shut down"));
+        }
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        self.shared.start();
+        Ok((listener, local))
     }
 
     /// Checks an Upgrade request by the rules of this server: its origins, its number of
@@ -161,9 +147,10 @@ impl Server {
     ) where
         T: AsyncRead + AsyncWrite + Send + 'static,
     {
-        self.shared.host.start(&self.shared.broker);
+        self.shared.start();
         let origin = Origin { upgrade: Some(Arc::new(accepted.into_parts())), peer };
-        self.shared.serve_websocket(Socket::new(io), admission, origin, already_read).await;
+        let socket = Socket::new(io);
+        connection::serve_websocket(&self.shared, socket, admission, origin, already_read).await;
     }
 
     /// A handle for publishing from anywhere in the program.
@@ -177,8 +164,11 @@ impl Server {
     }
 
     /// Stops: listens no more, and closes all connections, embedded ones too, with the WebSocket
-    /// code 1012. Those that have not closed within `deadline` are cut. When it returns, all tasks of
-    /// the server have ended.
+    /// code 1012. What clients had sent before is still handled. Those that have not closed within
+    /// `deadline` are cut. When it returns, all tasks of the server have ended.
+    ///
+    /// Afterwards nothing can be listened to any more. The broker is not closed: a
+    /// [`Publisher`] still publishes, to whoever else the broker serves.
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let connections = &self.shared.connections;
         connections.drain();
@@ -191,77 +181,6 @@ impl Server {
         }
         while listeners.join_next().await.is_some() {}
         Shutdown { cut }
-    }
-}
-
-impl Shared {
-    pub(super) fn new(
-        broker: Arc<dyn Broker>,
-        authenticate: Arc<dyn Authenticate>,
-        handle: Arc<dyn Handle>,
-        origin: OriginPolicy,
-        settings: ServerSettings,
-    ) -> Self {
-        let host = Arc::new(ServerHost::default());
-        broker.attach(host.clone());
-        Self {
-            broker,
-            authenticate,
-            handle,
-            origin,
-            session: Arc::new(settings.session.clone()),
-            connections: Arc::new(Connections::new(settings.connections)),
-            settings,
-            host,
-            listeners: Mutex::default(),
-        }
-    }
-
-    /// The largest WebSocket message: one STOMP frame, whose parts have limits of their own.
-    pub(super) fn message_limit(&self) -> usize {
-        let limits = &self.session.frame_limits;
-        limits.head().saturating_add(limits.body()).saturating_add(2)
-    }
-
-    pub(super) async fn serve_websocket(
-        self: &Arc<Self>,
-        socket: Socket,
-        admission: Admission,
-        origin: Origin,
-        already_read: Vec<u8>,
-    ) {
-        let reader = Reader::new(self.message_limit(), already_read);
-        let transport = Transport::WebSocket(Box::new(reader));
-        self.serve(socket, Wire::WebSocket, admission, transport, origin).await;
-    }
-
-    pub(super) async fn serve_tcp(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        admission: Admission,
-        peer: SocketAddr,
-    ) {
-        let origin = Origin { upgrade: None, peer: Some(peer) };
-        self.serve(Socket::tcp(stream), Wire::Tcp, admission, Transport::Tcp, origin).await;
-    }
-
-    async fn serve(
-        self: &Arc<Self>,
-        socket: Socket,
-        wire: Wire,
-        admission: Admission,
-        transport: Transport,
-        origin: Origin,
-    ) {
-        let session = Arc::clone(&self.session);
-        let outlet = Arc::new(ConnectionOutlet::new(socket, wire, session, clock::now()));
-        Connection::new(Arc::clone(self), admission, outlet, transport, origin).run().await;
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.host.stop();
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::frame::{Command, DecodeError};
+use crate::frame::{Command, DecodeError, DecodeErrorKind};
 
 /// What a peer did that ends its session, or what it asked for that it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -135,6 +135,7 @@ impl SessionError {
     /// The short text for an ERROR frame's `message` header; the error's own text is its body.
     pub fn summary(&self) -> &'static str {
         match self {
+            Self::Frame(error) if error.kind() == DecodeErrorKind::OverLimit => "frame too large",
             Self::Frame(_) => "malformed frame",
             Self::NotConnected { .. } => "not connected",
             Self::AlreadyConnected { .. } => "already connected",

@@ -17,10 +17,6 @@ impl Ledger {
         self.0.push_back(Unsettled { number, tag });
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Takes the delivery with this number out, if it is unsettled, and returns its tag.
     pub(super) fn settle(&mut self, number: u64) -> Option<u64> {
         let place = self.place(number)?;
@@ -61,7 +57,7 @@ mod tests {
         assert_eq!(ledger.settle(7), Some(70));
         assert_eq!(ledger.settle(7), None);
         assert_eq!(ledger.settle(5), None);
-        assert_eq!(ledger.len(), 3);
+        assert_eq!(ledger.0.len(), 3);
     }
 
     #[test]

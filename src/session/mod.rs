@@ -13,6 +13,7 @@ mod event;
 mod heart_beat;
 mod leaving;
 mod ledger;
+mod message_encoder;
 mod server;
 mod settings;
 mod subscriptions;

@@ -61,9 +61,9 @@ pub struct ServerSession {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Waiting for CONNECT until this instant.
+    /// Waiting for CONNECT, until this instant if there is one.
     New {
-        until: Instant,
+        until: Option<Instant>,
     },
     /// A CONNECT came and was not accepted yet.
     Connecting,
@@ -77,7 +77,7 @@ impl ServerSession {
     pub fn new(settings: Arc<SessionSettings>, now: Instant) -> Self {
         Self {
             decoder: Decoder::new(settings.frame_limits, settings.leniency),
-            stage: Stage::New { until: now + settings.connect_timeout },
+            stage: Stage::New { until: now.checked_add(settings.connect_timeout) },
             version: Version::V1_2,
             period: None,
             last_received: now,
@@ -98,7 +98,8 @@ impl ServerSession {
     }
 
     /// Says that a message of the transport ended here: a frame whose terminating NUL was cut off
-    /// is complete, where the leniency for that is on.
+    /// is complete, where the leniency for that is on. The events of this message must be taken
+    /// before more is [received](Self::receive): after that, nobody knows where it ended.
     pub fn end_of_message(&mut self) {
         self.message_ended = true;
     }
@@ -132,8 +133,11 @@ impl ServerSession {
                 return Ok(None);
             }
             let Some(frame) = self.next_frame()? else { return Ok(None) };
-            let receipt = receipt_of(&frame);
-            match self.event(frame, receipt.clone()) {
+            let (receipt, event) = match receipt_of(&frame, self.version) {
+                Ok(receipt) => (receipt.clone(), self.event(frame, receipt)),
+                Err(error) => (None, Err(error)),
+            };
+            match event {
                 Ok(Some(event)) => return Ok(Some(event)),
                 Ok(None) => {}
                 Err(error) => {
@@ -167,7 +171,7 @@ impl ServerSession {
     /// When [`handle_deadline`](Self::handle_deadline) is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::New { until } => Some(until),
+            Stage::New { until } => until,
             Stage::Connected => self.silent_at,
             Stage::Connecting | Stage::Over => None,
         }
@@ -381,9 +385,17 @@ impl Operation {
 }
 
 /// STOMP 1.2, "Standard Headers": any client frame but CONNECT may ask for a receipt.
-fn receipt_of(frame: &Frame) -> Option<Receipt> {
+///
+/// The error is an id that the RECEIPT could not name, since only 1.2 can write a CR at the end of
+/// a value.
+fn receipt_of(frame: &Frame, version: Version) -> Result<Option<Receipt>, SessionError> {
     let asks = !matches!(frame.command(), Command::Connect | Command::Stomp);
-    frame.header("receipt").filter(|_| asks).map(|id| Receipt::new(&id))
+    let Some(id) = frame.header("receipt").filter(|_| asks) else { return Ok(None) };
+    if version != Version::V1_2 && id.ends_with('\r') {
+        let expected = "a value that this version of STOMP can represent is expected";
+        return Err(invalid(frame, "receipt", &id, expected));
+    }
+    Ok(Some(Receipt::new(&id)))
 }
 
 fn required<'a>(frame: &'a Frame, header: &'static str) -> Result<Cow<'a, str>, SessionError> {

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::BytesMut;
 
@@ -6,7 +6,8 @@ use crate::frame::{Command, Encoder, Version};
 
 use super::event::{Subscribe, UnsubscribeTarget};
 use super::ledger::Ledger;
-use super::{AckMode, Delivery, SessionError, SubscriptionKey};
+use super::waiting::Counted;
+use super::{AckMode, SessionError, SubscriptionKey};
 
 /// The live subscriptions of one connection.
 #[derive(Debug, Default)]
@@ -30,9 +31,13 @@ pub(super) struct Subscription {
     pub(super) ack: AckMode,
     /// How each of its MESSAGE frames begins, up to the value of `message-id`.
     pub(super) prefix: Box<[u8]>,
-    /// What came before the broker confirmed the subscription; sent after its RECEIPT.
-    /// `None` once it is confirmed.
-    pub(super) held: Option<Vec<Delivery>>,
+    /// What is held back: what came before the broker confirmed the subscription, to be sent after
+    /// its RECEIPT, or what came while the client had too much unsettled. `None` if nothing needs
+    /// to be.
+    pub(super) held: Option<VecDeque<Counted>>,
+    /// How many deliveries the client has to settle: those of the ledger, and those that wait to be
+    /// written.
+    pub(super) unsettled: usize,
     pub(super) ledger: Ledger,
 }
 
@@ -50,6 +55,7 @@ impl Subscriptions {
         if self.by_id.len() >= limit {
             return Err(SessionError::Limit { of: "subscriptions", limit });
         }
+        let prefix = message_prefix(subscribe.id.as_deref(), version)?;
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             // The limit on subscriptions is far below.
@@ -59,8 +65,9 @@ impl Subscriptions {
             id: id.clone(),
             destination: subscribe.destination.clone(),
             ack: subscribe.ack,
-            prefix: message_prefix(subscribe.id.as_deref(), version),
-            held: Some(Vec::new()),
+            prefix,
+            held: Some(VecDeque::new()),
+            unsettled: 0,
             ledger: Ledger::default(),
         };
         self.by_id.insert(id.clone(), number);
@@ -75,10 +82,13 @@ impl Subscriptions {
     pub(super) fn find(&self, target: &UnsubscribeTarget) -> Result<SubscriptionKey, SessionError> {
         let found = match target {
             UnsubscribeTarget::Id(id) => self.key_of(id),
+            // One without an id has the destination as its id; next best is one with any id.
             UnsubscribeTarget::Destination(destination) => {
-                let by_destination =
-                    |subscription: &Subscription| subscription.destination == *destination;
-                self.iter().find(|(_, subscription)| by_destination(subscription)).map(|it| it.0)
+                let of_it = |(key, subscription): (SubscriptionKey, &Subscription)| {
+                    (subscription.destination == *destination).then_some(key)
+                };
+                let unnamed = self.key_of(destination).and_then(|key| self.get(key));
+                unnamed.and_then(of_it).or_else(|| self.iter().find_map(of_it))
             }
         };
         let (UnsubscribeTarget::Id(id) | UnsubscribeTarget::Destination(id)) = target;
@@ -91,9 +101,19 @@ impl Subscriptions {
         Some(SubscriptionKey { slot, generation })
     }
 
+    fn get(&self, key: SubscriptionKey) -> Option<(SubscriptionKey, &Subscription)> {
+        let slot = self.slots.get(key.slot as usize)?;
+        slot.live.as_ref().filter(|_| slot.generation == key.generation).map(|live| (key, live))
+    }
+
     pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         slot.live.as_mut().filter(|_| slot.generation == key.generation)
+    }
+
+    /// Whether a subscription was ever in this slot.
+    pub(super) fn was_in_use(&self, slot: u32) -> bool {
+        (slot as usize) < self.slots.len()
     }
 
     /// The subscription that is in this slot now, whichever it is.
@@ -131,13 +151,23 @@ impl Subscriptions {
 
 /// `MESSAGE`, the `subscription` header where the client gave an id, and the name `message-id`:
 /// encoded once, since every delivery begins with it.
-fn message_prefix(id: Option<&str>, version: Version) -> Box<[u8]> {
+///
+/// The error is an id that the version cannot represent: without it the client could not tell whose
+/// message it is.
+fn message_prefix(id: Option<&str>, version: Version) -> Result<Box<[u8]>, SessionError> {
     let mut prefix = BytesMut::new();
     let mut head = Encoder::new(&mut prefix, version, Command::Message);
     if let Some(id) = id {
         head.header("subscription", id);
     }
-    head.finish_lines();
+    if head.finish_lines() > 0 {
+        return Err(SessionError::InvalidHeader {
+            command: Command::Subscribe,
+            header: "id",
+            value: id.unwrap_or_default().to_owned(),
+            expected: "a value that this version of STOMP can represent is expected",
+        });
+    }
     prefix.extend_from_slice(b"message-id:");
-    prefix.as_ref().into()
+    Ok(prefix.as_ref().into())
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crate::frame::Version;
 
-use super::event::{Operation, Send, Settle};
+use super::event::{MessageName, Operation, Send};
 use super::{SessionError, SessionSettings};
 
 /// The open transactions of one connection: frames that wait for their COMMIT
@@ -85,10 +85,19 @@ impl Operation {
 
     /// What it holds, about.
     fn bytes(&self) -> usize {
-        match self {
-            Self::Send(send) => size_of::<Send>() + send.frame.encoded_len(Version::V1_2),
-            Self::Settle(_) => size_of::<Settle>(),
-        }
+        let held = match self {
+            Self::Send(send) => {
+                let frame = send.frame.encoded_len(Version::V1_2);
+                size_of::<Send>() + send.destination.len() + frame
+            }
+            Self::Settle(settle) => match &settle.message {
+                MessageName::Ack(id) | MessageName::Message(id) => id.len(),
+                MessageName::InSubscription { message, subscription } => {
+                    message.len() + subscription.len()
+                }
+            },
+        };
+        size_of::<Self>() + held
     }
 }
 

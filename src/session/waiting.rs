@@ -16,6 +16,8 @@ pub(super) struct Waiting {
     items: VecDeque<WaitingItem>,
     /// What all of it takes.
     size: usize,
+    /// What is counted here and held back elsewhere takes.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -23,7 +25,15 @@ pub(super) enum WaitingItem {
     /// Encoded already.
     Bytes(BytesMut),
     /// To be encoded.
-    Delivery(SubscriptionKey, Delivery),
+    Delivery(SubscriptionKey, Counted),
+}
+
+/// A delivery that waits, and what it was counted as. Asked again, the message may say something
+/// else: it grows when it is first encoded for an older version of STOMP.
+#[derive(Debug)]
+pub(super) struct Counted {
+    delivery: Delivery,
+    cost: usize,
 }
 
 impl Waiting {
@@ -43,54 +53,78 @@ impl Waiting {
         self.size += bytes.len() - before;
     }
 
+    /// Appends a delivery behind everything that waits.
     pub(super) fn push(&mut self, key: SubscriptionKey, delivery: Delivery) {
-        self.count(&delivery);
-        self.push_counted(key, delivery);
+        let counted = Counted::new(delivery);
+        self.size += counted.cost;
+        self.items.push_back(WaitingItem::Delivery(key, counted));
     }
 
-    pub(super) fn count(&mut self, delivery: &Delivery) {
-        self.size += cost(delivery);
+    /// Counts a delivery that the caller holds back.
+    pub(super) fn hold(&mut self, delivery: Delivery) -> Counted {
+        let counted = Counted::new(delivery);
+        self.held += counted.cost;
+        counted
     }
 
-    /// A delivery that was [counted](Self::count) before, while it was held elsewhere.
-    pub(super) fn push_counted(&mut self, key: SubscriptionKey, delivery: Delivery) {
-        self.items.push_back(WaitingItem::Delivery(key, delivery));
+    /// Appends a delivery that was [held](Self::hold).
+    pub(super) fn release(&mut self, key: SubscriptionKey, counted: Counted) {
+        self.held -= counted.cost;
+        self.size += counted.cost;
+        self.items.push_back(WaitingItem::Delivery(key, counted));
     }
 
-    /// Forgets deliveries that were counted and held elsewhere.
-    pub(super) fn drop_held(&mut self, held: impl Iterator<Item = Delivery>) {
-        for delivery in held {
-            self.size -= cost(&delivery);
+    /// Forgets deliveries that were [held](Self::hold).
+    pub(super) fn drop_held(&mut self, held: impl IntoIterator<Item = Counted>) {
+        for counted in held {
+            self.held -= counted.cost;
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<WaitingItem> {
-        let item = if self.first.is_empty() {
-            self.items.pop_front()
+    /// Takes what goes next: a delivery, or at most `most` bytes, which is at least one.
+    pub(super) fn pop(&mut self, most: usize) -> Option<WaitingItem> {
+        if self.first.is_empty() {
+            match self.items.pop_front() {
+                Some(WaitingItem::Bytes(bytes)) => self.first = bytes,
+                Some(WaitingItem::Delivery(key, counted)) => {
+                    self.size -= counted.cost;
+                    return Some(WaitingItem::Delivery(key, counted));
+                }
+                None => {
+                    // An idle connection keeps no buffer.
+                    self.items = VecDeque::new();
+                    return None;
+                }
+            }
+        }
+        let bytes = if self.first.len() <= most {
+            std::mem::take(&mut self.first)
         } else {
-            Some(WaitingItem::Bytes(std::mem::take(&mut self.first)))
+            self.first.split_to(most)
         };
-        match &item {
-            Some(item) => self.size -= item.cost(),
-            // An idle connection keeps no buffer.
-            None => self.items = VecDeque::new(),
-        }
-        item
+        self.size -= bytes.len();
+        Some(WaitingItem::Bytes(bytes))
     }
 
+    /// Puts bytes before everything that waits. Costs as much as these bytes, not as what waits.
     pub(super) fn put_back(&mut self, rest: &[u8]) {
-        let mut first = BytesMut::with_capacity(rest.len() + self.first.len());
-        first.extend_from_slice(rest);
-        first.extend_from_slice(&self.first);
-        self.first = first;
+        if rest.is_empty() {
+            return;
+        }
+        let behind = std::mem::replace(&mut self.first, BytesMut::from(rest));
+        if !behind.is_empty() {
+            self.items.push_front(WaitingItem::Bytes(behind));
+        }
         self.size += rest.len();
     }
 
     pub(super) fn drop_deliveries(&mut self) {
-        self.items.retain(|item| {
-            let keep = matches!(item, WaitingItem::Bytes(_));
-            self.size -= if keep { 0 } else { item.cost() };
-            keep
+        self.items.retain(|item| match item {
+            WaitingItem::Bytes(_) => true,
+            WaitingItem::Delivery(_, counted) => {
+                self.size -= counted.cost;
+                false
+            }
         });
     }
 
@@ -98,18 +132,30 @@ impl Waiting {
         self.first.is_empty() && self.items.is_empty()
     }
 
-    /// How many bytes all of it takes, with what is counted and held elsewhere.
+    /// How many bytes all of it takes.
     pub(super) fn size(&self) -> usize {
         self.size
     }
+
+    /// How many bytes everything would take, what is held elsewhere included, if this waited too.
+    pub(super) fn size_with(&self, delivery: &Delivery) -> usize {
+        self.size + self.held + cost(delivery)
+    }
+
+    /// How many bytes the deliveries take that are [held](Self::hold).
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
 }
 
-impl WaitingItem {
-    fn cost(&self) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Delivery(_, delivery) => cost(delivery),
-        }
+impl Counted {
+    fn new(delivery: Delivery) -> Self {
+        let cost = cost(&delivery);
+        Self { delivery, cost }
+    }
+
+    pub(super) fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod properties;
 mod reference;
+mod representable;
 mod rows;
 mod specifications;
 

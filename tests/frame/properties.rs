@@ -4,11 +4,10 @@ use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use stompbox::frame::{
-    Command, DecodeError, Decoder, Fault, Frame, FrameRef, Leniency, Limits, Version,
-};
+use stompbox::frame::{Command, DecodeError, Decoder, Frame, FrameRef, Leniency, Limits, Version};
 
-use super::reference::{self, Rules};
+use super::reference::{self, Rules, fault_name};
+use super::representable::is_representable;
 use super::{encode, one};
 
 /// The frames and the error of `wire`, fed in chunks of these sizes, again and again.
@@ -41,36 +40,6 @@ fn decode_in_chunks(
         }
     }
     (frames, None)
-}
-
-fn fault_name(error: &DecodeError) -> &'static str {
-    match error.fault() {
-        Fault::UnknownCommand { .. } => "unknown command",
-        Fault::MissingColon { .. } => "missing colon",
-        Fault::EmptyHeaderName => "empty name",
-        Fault::InvalidUtf8 => "not UTF-8",
-        Fault::NulInHead => "NUL",
-        Fault::UndefinedEscape { .. } => "undefined escape",
-        Fault::InvalidContentLength { .. } => "invalid content-length",
-        Fault::ConflictingContentLength { .. } => "conflicting content-length",
-        Fault::MissingNul { .. } => "missing NUL",
-        Fault::UnexpectedBody { .. } => "unexpected body",
-        Fault::HeadTooLong { .. } => "head too long",
-        Fault::TooManyHeaders { .. } => "too many headers",
-        Fault::BodyTooLong { .. } => "body too long",
-        other => panic!("no name for {other:?}"),
-    }
-}
-
-fn as_reference(frame: &Frame) -> reference::Frame {
-    let owned = |(name, value): (std::borrow::Cow<str>, std::borrow::Cow<str>)| {
-        (name.into_owned(), value.into_owned())
-    };
-    reference::Frame {
-        command: frame.command(),
-        headers: frame.headers().iter().map(owned).collect(),
-        body: frame.body().to_vec(),
-    }
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
@@ -171,16 +140,6 @@ fn frame() -> impl Strategy<Value = Frame> {
     )
 }
 
-/// Whether a header can be written, straight from the specifications.
-fn is_representable(version: Version, command: Command, name: &str, value: &str) -> bool {
-    let escaped = version > Version::V1_0 && command.is_escaped();
-    let nothing_ends_early = !format!("{name}{value}").contains('\0')
-        && (escaped || !format!("{name}{value}").contains('\n'))
-        && (escaped || !name.contains(':'));
-    let cr_stays = (escaped && version == Version::V1_2) || !value.ends_with('\r');
-    !name.is_empty() && nothing_ends_early && cr_stays
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -237,7 +196,7 @@ proptest! {
     #[test]
     fn the_decoder_equals_the_reference(wire in stream(), rules in rules()) {
         let (frames, error) = decode_in_chunks(&wire, rules, &[usize::MAX]);
-        let frames: Vec<_> = frames.iter().map(as_reference).collect();
+        let frames: Vec<_> = frames.iter().map(reference::Frame::of).collect();
         prop_assert_eq!(
             (frames, error.as_ref().map(fault_name)),
             reference::decode(&wire, rules),

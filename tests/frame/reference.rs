@@ -1,7 +1,7 @@
 //! A naive decoder to compare the real one with: it has all bytes at once, copies everything, looks
 //! at octets one by one, and knows no state but where it is.
 
-use stompbox::frame::{Command, Leniency, Limits, Version};
+use stompbox::frame::{self, Command, DecodeError, Fault, Leniency, Limits, Version};
 
 /// A frame as the reference sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,6 +9,21 @@ pub(crate) struct Frame {
     pub(crate) command: Command,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+}
+
+impl Frame {
+    /// What the reference should see in `frame`.
+    pub(crate) fn of(frame: &frame::Frame) -> Self {
+        let headers = frame.headers();
+        Self {
+            command: frame.command(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect(),
+            body: frame.body().to_vec(),
+        }
+    }
 }
 
 /// The rules to decode by.
@@ -35,6 +50,26 @@ pub(crate) fn decode(mut wire: &[u8], rules: Rules) -> (Vec<Frame>, Option<&'sta
                 Err(fault) => return (frames, Some(fault)),
             },
         };
+    }
+}
+
+/// The name that the reference has for a fault.
+pub(crate) fn fault_name(error: &DecodeError) -> &'static str {
+    match error.fault() {
+        Fault::UnknownCommand { .. } => "unknown command",
+        Fault::MissingColon { .. } => "missing colon",
+        Fault::EmptyHeaderName => "empty name",
+        Fault::InvalidUtf8 => "not UTF-8",
+        Fault::NulInHead => "NUL",
+        Fault::UndefinedEscape { .. } => "undefined escape",
+        Fault::InvalidContentLength { .. } => "invalid content-length",
+        Fault::ConflictingContentLength { .. } => "conflicting content-length",
+        Fault::MissingNul { .. } => "missing NUL",
+        Fault::UnexpectedBody { .. } => "unexpected body",
+        Fault::HeadTooLong { .. } => "head too long",
+        Fault::TooManyHeaders { .. } => "too many headers",
+        Fault::BodyTooLong { .. } => "body too long",
+        other => panic!("no name for {other:?}"),
     }
 }
 

@@ -37,17 +37,17 @@ impl MemoryBrokerBuilder {
         }
     }
 
-    /// Adds a prefix of topics. `/topic` is one already.
+    /// Adds a prefix of topics, with or without a `/` at its end. `/topic` is one already.
     #[must_use]
-    pub fn topic(mut self, prefix: impl Into<String>) -> Self {
-        self.topics.push(prefix.into());
+    pub fn topic(mut self, prefix: impl AsRef<str>) -> Self {
+        self.topics.push(whole_segments(prefix.as_ref()));
         self
     }
 
-    /// Adds a prefix of queues. `/queue` is one already.
+    /// Adds a prefix of queues, with or without a `/` at its end. `/queue` is one already.
     #[must_use]
-    pub fn queue(mut self, prefix: impl Into<String>) -> Self {
-        self.queues.push(prefix.into());
+    pub fn queue(mut self, prefix: impl AsRef<str>) -> Self {
+        self.queues.push(whole_segments(prefix.as_ref()));
         self
     }
 
@@ -80,4 +80,9 @@ impl MemoryBrokerBuilder {
         let prefixes: Vec<_> = self.topics.iter().chain(&self.queues).map(String::as_str).collect();
         prefixes.join(", ")
     }
+}
+
+/// A prefix without the `/` that follows it in a destination.
+fn whole_segments(prefix: &str) -> String {
+    prefix.trim_end_matches('/').to_owned()
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use crate::frame::SharedMessage;
 use crate::session::Delivery;
 
 use super::{
@@ -46,6 +47,14 @@ enum Kind {
     Queue,
 }
 
+/// An operation that cannot fail any more.
+enum Step {
+    Route(Destination, SharedMessage),
+    /// Into a queue, where so many bytes are reserved for it.
+    Add(Destination, SharedMessage, usize),
+    Settle(Settle),
+}
+
 impl MemoryBroker {
     /// A broker with the default prefixes and bounds.
     pub fn new() -> Self {
@@ -60,6 +69,16 @@ impl MemoryBroker {
     /// The router that topics are delivered through.
     pub fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// How many queues hold messages or have consumers.
+    pub fn queues(&self) -> usize {
+        self.queues.read().len()
+    }
+
+    /// How many bytes all queues hold, overhead included.
+    pub fn queued_bytes(&self) -> usize {
+        self.held.count()
     }
 
     /// How many messages a queue holds, unsettled ones included.
@@ -120,20 +139,52 @@ impl MemoryBroker {
         }
     }
 
-    fn try_publish(&self, message: Message, turn: &mut Turn) -> Result<(), BrokerError> {
-        match self.kind(message.destination())? {
-            Kind::Topic => {
-                let destination = message.destination().clone();
-                self.router.route(&destination, Delivery::new(message.into_shared()), turn);
-            }
+    /// Finds out whether an operation can be done, and reserves the room that it needs.
+    fn prepare(&self, operation: Operation) -> Result<Step, BrokerError> {
+        let message = match operation {
+            Operation::Publish(message) => message,
+            Operation::Settle(settle) => return Ok(Step::Settle(settle)),
+        };
+        let destination = message.destination().clone();
+        match self.kind(&destination)? {
+            Kind::Topic => Ok(Step::Route(destination, message.into_shared())),
             Kind::Queue => {
-                let destination = message.destination().clone();
-                let added = self.on_queue(&destination, |queue| queue.add(&message));
-                added?;
-                self.dispatch(&destination, turn);
+                let bytes = message.shared().size();
+                let reserved =
+                    self.on_queue(&destination, |queue| queue.reserve(&destination, bytes));
+                if let Err(error) = reserved {
+                    self.drop_if_idle(&destination);
+                    return Err(error);
+                }
+                Ok(Step::Add(destination, message.into_shared(), bytes))
             }
         }
-        Ok(())
+    }
+
+    fn apply(&self, step: Step, turn: &mut Turn) {
+        match step {
+            Step::Route(destination, message) => {
+                self.router.route(&destination, Delivery::new(message), turn);
+            }
+            Step::Add(destination, message, bytes) => {
+                self.on_queue(&destination, |queue| queue.add(message, bytes));
+                self.dispatch(&destination, turn);
+            }
+            Step::Settle(settle) => {
+                if let Some(queue) = self.queue(&settle.destination) {
+                    queue.settle(&settle);
+                    self.dispatch(&settle.destination, turn);
+                }
+            }
+        }
+    }
+
+    /// Gives back what was reserved.
+    fn give_up(&self, step: Step) {
+        if let Step::Add(destination, _, bytes) = step {
+            self.on_queue(&destination, |queue| queue.release(bytes));
+            self.drop_if_idle(&destination);
+        }
     }
 
     fn dispatch(&self, destination: &Destination, turn: &Turn) {
@@ -142,30 +193,6 @@ impl MemoryBroker {
             drop(queue);
             self.drop_if_idle(destination);
         }
-    }
-
-    fn try_settle(&self, settle: &Settle, turn: &Turn) {
-        if let Some(queue) = self.queue(&settle.destination) {
-            queue.settle(settle);
-            self.dispatch(&settle.destination, turn);
-        }
-    }
-
-    /// What would make an operation fail, found before any of them is applied.
-    fn check(&self, operations: &[Operation]) -> Result<(), BrokerError> {
-        let mut added: HashMap<&Destination, usize> = HashMap::new();
-        for operation in operations {
-            if let Operation::Publish(message) = operation
-                && self.kind(message.destination())? == Kind::Queue
-            {
-                *added.entry(message.destination()).or_default() += message.shared().size();
-            }
-        }
-        let total = added.values().sum();
-        for (destination, bytes) in added {
-            self.on_queue(destination, |queue| queue.check_room(destination, bytes, total))?;
-        }
-        Ok(())
     }
 }
 
@@ -190,7 +217,8 @@ impl Broker for MemoryBroker {
     }
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
-        Outcome::ready(self.try_publish(message, turn))
+        let step = self.prepare(Operation::Publish(message));
+        Outcome::ready(step.map(|step| self.apply(step, turn)))
     }
 
     fn subscribe(
@@ -234,23 +262,27 @@ impl Broker for MemoryBroker {
     }
 
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
-        self.try_settle(&settle, turn);
+        self.apply(Step::Settle(settle), turn);
         Outcome::done()
     }
 
+    /// Room is reserved for all of it before any of it is applied, so that nothing can fail in the
+    /// middle, whoever else publishes meanwhile.
     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
-        if let Err(error) = self.check(&operations) {
-            return error.into();
-        }
+        let mut steps = Vec::with_capacity(operations.len());
         for operation in operations {
-            match operation {
-                Operation::Publish(message) => {
-                    if let Err(error) = self.try_publish(message, turn) {
-                        return error.into();
+            match self.prepare(operation) {
+                Ok(step) => steps.push(step),
+                Err(error) => {
+                    for step in steps {
+                        self.give_up(step);
                     }
+                    return error.into();
                 }
-                Operation::Settle(settle) => self.try_settle(&settle, turn),
             }
+        }
+        for step in steps {
+            self.apply(step, turn);
         }
         Outcome::done()
     }

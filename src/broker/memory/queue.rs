@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use crate::frame::SharedMessage;
 use crate::session::{Delivery, Settlement};
 
-use super::super::{BrokerError, Destination, Message, Settle, Subscriber, SubscriberId, Taken};
+use super::super::{BrokerError, Destination, Settle, Subscriber, SubscriberId, Taken};
 
 /// One queue: what is ready in its order, who consumes, and what they have not settled.
 ///
@@ -32,13 +32,15 @@ pub(super) struct Bytes {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The position of the next message, which is also its tag.
-    next: u64,
+    /// The position of the last message, which is also its tag: the first one has 1, since 0 says
+    /// that there is nothing to settle.
+    last: u64,
     ready: BTreeMap<u64, Stored>,
     unsettled: HashMap<u64, Assigned>,
     consumers: Vec<Consumer>,
     /// Whose turn it is.
     turn: usize,
+    /// What its messages take, and those that it has reserved room for.
     bytes: usize,
     dispatching: bool,
 }
@@ -46,6 +48,8 @@ struct State {
 #[derive(Debug, Clone)]
 struct Stored {
     message: SharedMessage,
+    /// What it was counted as: it grows when it is first encoded for an older version of STOMP.
+    bytes: usize,
     redelivered: bool,
 }
 
@@ -53,6 +57,8 @@ struct Stored {
 struct Assigned {
     to: SubscriberId,
     stored: Stored,
+    /// Whether it may have reached its consumer.
+    offered: bool,
 }
 
 #[derive(Debug)]
@@ -69,8 +75,15 @@ impl Bytes {
         Self { held: AtomicUsize::new(0), limit }
     }
 
-    fn add(&self, bytes: usize) {
-        self.held.fetch_add(bytes, Ordering::Relaxed);
+    pub(super) fn count(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) -> Result<(), BrokerError> {
+        let added = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        let before = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
+        let full = |held| BrokerError::AllFull { bytes: held, limit: self.limit };
+        before.map(|_| ()).map_err(full)
     }
 
     fn subtract(&self, bytes: usize) {
@@ -83,76 +96,57 @@ impl Queue {
         Self { state: Mutex::default(), limit, total }
     }
 
-    pub(super) fn add(&self, message: &Message) -> Result<(), BrokerError> {
-        let bytes = message.shared().size();
+    /// Reserves room for a message of so many bytes, or says why there is none.
+    pub(super) fn reserve(
+        &self,
+        destination: &Destination,
+        bytes: usize,
+    ) -> Result<(), BrokerError> {
         let state = &mut *self.state.lock();
-        self.room(state, message.destination(), bytes, bytes)?;
+        if state.bytes.saturating_add(bytes) > self.limit {
+            return Err(BrokerError::Full {
+                destination: destination.to_string(),
+                bytes: state.bytes,
+                limit: self.limit,
+            });
+        }
+        self.total.add(bytes)?;
         state.bytes += bytes;
-        self.total.add(bytes);
-        let stored = Stored { message: message.shared().clone(), redelivered: false };
-        state.ready.insert(state.next, stored);
-        state.next += 1;
         Ok(())
     }
 
-    /// Whether `bytes` more fit here, and `total` more into all queues.
-    pub(super) fn check_room(
-        &self,
-        destination: &Destination,
-        bytes: usize,
-        total: usize,
-    ) -> Result<(), BrokerError> {
-        self.room(&self.state.lock(), destination, bytes, total)
+    /// Gives reserved room back.
+    pub(super) fn release(&self, bytes: usize) {
+        self.forget(&mut self.state.lock(), bytes);
     }
 
-    fn room(
-        &self,
-        state: &State,
-        destination: &Destination,
-        bytes: usize,
-        total: usize,
-    ) -> Result<(), BrokerError> {
-        let held_by_all = self.total.held.load(Ordering::Relaxed);
-        let full = |held, limit| BrokerError::Full {
-            destination: destination.to_string(),
-            bytes: held,
-            limit,
-        };
-        if state.bytes.saturating_add(bytes) > self.limit {
-            Err(full(state.bytes, self.limit))
-        } else if held_by_all.saturating_add(total) > self.total.limit {
-            Err(full(held_by_all, self.total.limit))
-        } else {
-            Ok(())
-        }
+    /// Adds a message that room was reserved for.
+    pub(super) fn add(&self, message: SharedMessage, bytes: usize) {
+        let state = &mut *self.state.lock();
+        state.last += 1;
+        state.ready.insert(state.last, Stored { message, bytes, redelivered: false });
     }
 
+    /// Adds a consumer, or replaces the one with its id.
     pub(super) fn join(&self, subscriber: Subscriber) {
-        self.state.lock().consumers.push(Consumer { subscriber, unsettled: 0 });
+        let state = &mut *self.state.lock();
+        state.leave(subscriber.id);
+        state.consumers.push(Consumer { subscriber, unsettled: 0 });
     }
 
     /// Removes a consumer and puts back, in order, what it had not settled.
     pub(super) fn leave(&self, subscriber: SubscriberId) {
-        let state = &mut *self.state.lock();
-        state.consumers.retain(|consumer| consumer.subscriber.id != subscriber);
-        let returned = state.unsettled.extract_if(|_, assigned| assigned.to == subscriber);
-        for (tag, assigned) in returned {
-            state.ready.insert(tag, Stored { redelivered: true, ..assigned.stored });
-        }
+        self.state.lock().leave(subscriber);
     }
 
     pub(super) fn settle(&self, settle: &Settle) {
         let state = &mut *self.state.lock();
         for tag in &settle.tags {
-            if state.unsettled.get(tag).is_none_or(|assigned| assigned.to != settle.subscriber) {
-                continue; // Settled before, or put back when its consumer left.
-            }
-            let Some(assigned) = state.unsettled.remove(tag) else { continue };
-            state.give_credit(settle.subscriber);
-            match settle.settlement {
-                Settlement::Acknowledged => self.forget(state, &assigned.stored),
-                Settlement::Rejected => {
-                    state.ready.insert(*tag, Stored { redelivered: true, ..assigned.stored });
+            // Otherwise it was settled before, or put back when its consumer left.
+            if let Some(assigned) = state.withdraw(*tag, settle.subscriber) {
+                match settle.settlement {
+                    Settlement::Acknowledged => self.forget(state, assigned.stored.bytes),
+                    Settlement::Rejected => state.put_back(*tag, assigned),
                 }
             }
         }
@@ -166,8 +160,8 @@ impl Queue {
     /// Whether there is nothing in it and nobody at it.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state.lock();
-        let empty = state.ready.is_empty() && state.unsettled.is_empty();
-        empty && state.consumers.is_empty() && !state.dispatching
+        // Room that is reserved counts as a message.
+        state.bytes == 0 && state.consumers.is_empty() && !state.dispatching
     }
 
     /// Delivers what is ready to consumers that may have more, in turn, unless somebody is at it,
@@ -179,15 +173,25 @@ impl Queue {
         let mut dispatch = Dispatch { queue: self, ended: false };
         while let Some(assignments) = dispatch.next() {
             for (tag, subscriber, stored) in assignments {
+                if !self.offer(tag, subscriber.id) {
+                    continue; // Its consumer has left meanwhile.
+                }
                 let delivery = Delivery::new(stored.message)
                     .with_tag(tag)
                     .with_redelivered(stored.redelivered);
                 match subscriber.deliver(std::slice::from_ref(&delivery), now) {
                     Taken::Written | Taken::Queued => self.delivered(tag, &subscriber),
-                    Taken::Gone => self.leave(subscriber.id),
+                    Taken::Gone => self.gone(tag, subscriber.id),
                 }
             }
         }
+    }
+
+    /// Notes that a message may reach its consumer from now on, if it still is its consumer's.
+    fn offer(&self, tag: u64, to: SubscriberId) -> bool {
+        let state = &mut *self.state.lock();
+        let assigned = state.unsettled.get_mut(&tag).filter(|assigned| assigned.to == to);
+        assigned.map(|assigned| assigned.offered = true).is_some()
     }
 
     /// In mode `auto` a delivery settles itself.
@@ -196,14 +200,22 @@ impl Queue {
             return;
         }
         let state = &mut *self.state.lock();
-        if let Some(assigned) = state.unsettled.remove(&tag) {
-            state.give_credit(subscriber.id);
-            self.forget(state, &assigned.stored);
+        if let Some(assigned) = state.withdraw(tag, subscriber.id) {
+            self.forget(state, assigned.stored.bytes);
         }
     }
 
-    fn forget(&self, state: &mut State, stored: &Stored) {
-        let bytes = stored.message.size();
+    /// The consumer was not there any more to take this message.
+    fn gone(&self, tag: u64, subscriber: SubscriberId) {
+        let state = &mut *self.state.lock();
+        if let Some(mut assigned) = state.withdraw(tag, subscriber) {
+            assigned.offered = false;
+            state.put_back(tag, assigned);
+        }
+        state.leave(subscriber);
+    }
+
+    fn forget(&self, state: &mut State, bytes: usize) {
         state.bytes -= bytes;
         self.total.subtract(bytes);
     }
@@ -215,8 +227,7 @@ impl Drop for Queue {
     }
 }
 
-/// The one who is dispatching. Holds the queue's mark until nothing can be assigned, or until an
-/// outlet panics.
+/// The one who is dispatching. Holds the queue's mark until nothing can be assigned.
 struct Dispatch<'a> {
     queue: &'a Queue,
     ended: bool,
@@ -251,7 +262,7 @@ impl State {
             && let Some(subscriber) = self.next_consumer()
             && let Some((tag, stored)) = self.ready.pop_first()
         {
-            let assigned = Assigned { to: subscriber.id, stored: stored.clone() };
+            let assigned = Assigned { to: subscriber.id, stored: stored.clone(), offered: false };
             self.unsettled.insert(tag, assigned);
             assignments.push((tag, subscriber, stored));
         }
@@ -273,10 +284,28 @@ impl State {
         None
     }
 
-    fn give_credit(&mut self, to: SubscriberId) {
-        let consumer = self.consumers.iter_mut().find(|consumer| consumer.subscriber.id == to);
+    /// Takes back what a consumer has not settled, and gives it credit for another.
+    fn withdraw(&mut self, tag: u64, from: SubscriberId) -> Option<Assigned> {
+        self.unsettled.get(&tag).filter(|assigned| assigned.to == from)?;
+        let consumer = self.consumers.iter_mut().find(|consumer| consumer.subscriber.id == from);
         if let Some(consumer) = consumer {
             consumer.unsettled -= 1;
+        }
+        self.unsettled.remove(&tag)
+    }
+
+    /// Makes a message ready again, in its old place.
+    fn put_back(&mut self, tag: u64, assigned: Assigned) {
+        let redelivered = assigned.stored.redelivered || assigned.offered;
+        self.ready.insert(tag, Stored { redelivered, ..assigned.stored });
+    }
+
+    fn leave(&mut self, subscriber: SubscriberId) {
+        self.consumers.retain(|consumer| consumer.subscriber.id != subscriber);
+        let returned: Vec<_> =
+            self.unsettled.extract_if(|_, assigned| assigned.to == subscriber).collect();
+        for (tag, assigned) in returned {
+            self.put_back(tag, assigned);
         }
     }
 }

@@ -26,6 +26,8 @@ struct State {
     next: u64,
     /// Whether somebody is delivering.
     flushing: bool,
+    /// What a flush took and was given up with: goes before the queue.
+    left_over: Option<Batch>,
     members: Vec<Member>,
     /// Where in `members` each subscriber is, so that leaving does not search 100,000 others.
     places: HashMap<SubscriberId, usize>,
@@ -47,6 +49,8 @@ pub(super) struct Batch {
     /// The position of the first of them.
     pub(super) first: u64,
     pub(super) members: Arc<[Member]>,
+    /// The next of the members to deliver to.
+    pub(super) cursor: usize,
 }
 
 impl Batch {
@@ -65,10 +69,15 @@ impl Channel {
         Self { state: Mutex::default(), host }
     }
 
+    /// Adds a subscriber, or replaces the one with its id.
     pub(super) fn join(&self, subscriber: Subscriber) {
         let state = &mut *self.state.lock();
-        state.places.insert(subscriber.id, state.members.len());
-        state.members.push(Member { subscriber, from: state.next });
+        let place = *state.places.entry(subscriber.id).or_insert(state.members.len());
+        let member = Member { subscriber, from: state.next };
+        match state.members.get_mut(place) {
+            Some(same) => *same = member,
+            None => state.members.push(member),
+        }
         state.snapshot = None;
     }
 
@@ -104,18 +113,22 @@ impl Channel {
     /// Becomes the one who flushes, if there is something to do and nobody is at it.
     pub(super) fn begin_flush(&self) -> bool {
         let state = &mut *self.state.lock();
-        let begin = !state.flushing && !state.queue.is_empty();
+        let waits = !state.queue.is_empty() || state.left_over.is_some();
+        let begin = !state.flushing && waits;
         state.flushing |= begin;
         begin
     }
 
-    /// Takes all that waits into `batch`, or ends the flush where nothing does.
+    /// Takes what another flush left over, or all that waits; ends the flush where nothing does.
     pub(super) fn next_batch(&self, mut spent: Vec<Delivery>) -> Option<Batch> {
         spent.clear();
         if spent.capacity() > KEPT_CAPACITY {
             spent = Vec::new();
         }
         let state = &mut *self.state.lock();
+        if let Some(batch) = state.left_over.take() {
+            return Some(batch);
+        }
         if state.queue.is_empty() {
             state.queue = spent;
             state.flushing = false;
@@ -124,13 +137,15 @@ impl Channel {
         let deliveries = std::mem::replace(&mut state.queue, spent);
         let first = state.next - deliveries.len() as u64;
         let members = state.snapshot.get_or_insert_with(|| state.members.as_slice().into());
-        Some(Batch { deliveries, first, members: Arc::clone(members) })
+        Some(Batch { deliveries, first, members: Arc::clone(members), cursor: 0 })
     }
 
-    /// Gives up flushing without having emptied the queue. What waits is taken by whoever publishes
-    /// next.
-    pub(super) fn abandon_flush(&self) {
-        self.state.lock().flushing = false;
+    /// Gives up flushing, in the middle of a batch perhaps. What is left of it, and what waits, is
+    /// taken by whoever publishes next.
+    pub(super) fn abandon_flush(&self, left_over: Option<Batch>) {
+        let state = &mut *self.state.lock();
+        state.left_over = left_over;
+        state.flushing = false;
     }
 
     pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {

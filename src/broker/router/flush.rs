@@ -7,13 +7,13 @@ use super::channel::{Batch, Channel};
 
 /// How many deliveries one turn makes before it hands the rest over to the host: a publisher to a
 /// destination of 100,000 subscribers must not hold up its own connection and its worker thread.
-/// A smaller budget costs throughput (`benches/README.md`).
+/// Much smaller budgets cost throughput: each hand-over is a task to be scheduled.
 const BUDGET: usize = 1_000;
 
 /// The rest of a long flush, for the [`Host`](super::super::Host) to run.
 ///
-/// Until it is run, messages of its destination wait; dropped without being run, it passes the
-/// flush on to whoever publishes there next.
+/// Until it is run, messages of its destination wait; dropped without being run to its end, it
+/// leaves the rest to whoever publishes there next.
 #[derive(Debug)]
 pub struct Work(Flush);
 
@@ -32,25 +32,19 @@ impl From<Flush> for Work {
 }
 
 /// The one who is delivering at a channel. Holds the channel's `flushing` mark until there is
-/// nothing left; dropped earlier it gives the mark back. If that is because an outlet panicked,
-/// what was routed meanwhile is handed over to the host, so that it does not wait for the next
-/// publisher.
+/// nothing left; dropped earlier it gives back the mark and what it has not delivered.
 pub(super) struct Flush {
     channel: Arc<Channel>,
     batch: Option<Batch>,
-    /// The next member of the batch's.
-    cursor: usize,
     /// The deliveries of the last batch, for their room.
     spent: Vec<Delivery>,
     ended: bool,
-    /// Whether it takes up what another flush left by a panic.
-    rescue: bool,
 }
 
 impl Flush {
     /// The caller has just got the channel's mark from `begin_flush`.
     pub(super) fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, batch: None, cursor: 0, spent: Vec::new(), ended: false, rescue: false }
+        Self { channel, batch: None, spent: Vec::new(), ended: false }
     }
 
     /// Delivers all; what is more than a turn's budget is left to the host, if there is one.
@@ -68,19 +62,18 @@ impl Flush {
     fn deliver(&mut self, now: Instant, mut budget: usize) -> bool {
         loop {
             if self.batch.is_none() {
-                self.cursor = 0;
                 self.batch = self.channel.next_batch(std::mem::take(&mut self.spent));
             }
-            let Some(batch) = &self.batch else {
+            let Some(batch) = &mut self.batch else {
                 self.ended = true;
                 return true;
             };
-            while let Some(member) = batch.members.get(self.cursor) {
+            while let Some(member) = batch.members.get(batch.cursor) {
                 if budget == 0 {
                     return false;
                 }
                 budget -= 1;
-                self.cursor += 1;
+                batch.cursor += 1;
                 if let deliveries @ [_, ..] = batch.for_member(member) {
                     // A member that is gone leaves by `unsubscribe`; here it is passed over.
                     let _ = member.subscriber.deliver(deliveries, now);
@@ -93,25 +86,14 @@ impl Flush {
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        self.channel.abandon_flush();
-        // Never twice: a host that is shutting down drops what it is handed at once.
-        if std::thread::panicking()
-            && !self.rescue
-            && let Some(host) = self.channel.host().cloned()
-            && self.channel.begin_flush()
-        {
-            let mut rescue = Flush::new(Arc::clone(&self.channel));
-            rescue.rescue = true;
-            host.hand_over(rescue.into());
+        if !self.ended {
+            self.channel.abandon_flush(self.batch.take());
         }
     }
 }
 
 impl std::fmt::Debug for Flush {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Flush").field("cursor", &self.cursor).finish_non_exhaustive()
+        f.debug_struct("Flush").finish_non_exhaustive()
     }
 }

@@ -58,7 +58,7 @@ impl Router {
     }
 
     /// Adds a subscriber: it is delivered what is routed from now on. Returns whether it is the
-    /// first one of its destination.
+    /// first one of its destination. One with the same id is replaced.
     pub fn subscribe(&self, destination: &Destination, subscriber: Subscriber) -> bool {
         let mut shard = self.shard(destination).write();
         match shard.entry(destination.clone()) {

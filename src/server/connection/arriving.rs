@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// How a connection is read.
-pub(in super::super) enum Transport {
+pub(super) enum Transport {
     WebSocket(Box<Reader>),
     Tcp,
 }
@@ -65,8 +65,8 @@ fn poll_read_tcp(
 }
 
 impl Connection {
-    /// Reads once and gives the session what came. Ready with false if the client has gone.
-    pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<bool> {
+    /// Reads once and gives the session what came.
+    pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
         let arrived = ready!(self.transport.poll_read(&self.outlet, context));
         self.pinged = false;
         match arrived {
@@ -81,22 +81,21 @@ impl Connection {
                 self.session.receive(bytes, now);
             }
             Ok(Incoming::Control) => self.session.heard(now),
-            // The answer has been given by the reader.
-            Ok(Incoming::Close) => {
-                self.outlet.leaving(|leaving| leaving.end(&[]));
-                self.begin_ending(now);
-            }
-            Err(error) => return Poll::Ready(self.on_read_error(&error, now)),
+            // The reader has answered it, so nothing may follow.
+            Ok(Incoming::Close) => self.depart(now),
+            Err(error) => self.on_read_error(&error, now),
         }
-        Poll::Ready(true)
+        Poll::Ready(())
     }
 
-    fn on_read_error(&mut self, error: &ReadError, now: Instant) -> bool {
-        let Some(code) = error.close_code() else { return false };
+    fn on_read_error(&mut self, error: &ReadError, now: Instant) {
+        let Some(code) = error.close_code() else {
+            self.depart(now);
+            return;
+        };
         let refusal = Refusal::new("WebSocket error", error.to_string());
         self.outlet.leaving(|leaving| leaving.refuse(&refusal));
         self.end(code, &error.to_string(), now);
-        true
     }
 
     /// Reads once and throws it away. Returns how much it was; 0 at the end.

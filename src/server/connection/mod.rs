@@ -14,20 +14,22 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::request::Parts;
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::broker::{Destination, SubscriberId, Turn};
 use crate::session::{Leaving, Receipt, Refusal, ServerSession, SessionError, SubscriptionKey};
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, Reader};
 
 use super::Principal;
 use super::connections::Admission;
 use super::outlet::{ConnectionOutlet, Notice};
-use super::server::Shared;
+use super::shared::Shared;
+use super::socket::Socket;
 use super::wire::Wire;
 use super::{clock, refusals};
 
-pub(super) use arriving::Transport;
+use arriving::Transport;
 use authenticating::PendingConnect;
 use ending::Ending;
 use work::Work;
@@ -36,7 +38,7 @@ use work::Work;
 const READS_PER_TURN: usize = 16;
 
 /// One connection and everything that its task owns. What leaves is in its outlet.
-pub(super) struct Connection {
+struct Connection {
     shared: Arc<Shared>,
     admission: Admission,
     outlet: Arc<ConnectionOutlet>,
@@ -51,6 +53,8 @@ pub(super) struct Connection {
     /// A DISCONNECT came; it is answered, with this receipt, when all work is done.
     disconnecting: bool,
     last_receipt: Option<Receipt>,
+    /// The client has gone, or was told that the server goes: what it had asked for is still done.
+    departed: bool,
     ending: Option<Ending>,
     /// Whether the client was asked for a sign of life.
     pinged: bool,
@@ -64,23 +68,50 @@ pub(super) struct Origin {
     pub(super) peer: Option<SocketAddr>,
 }
 
+/// Serves STOMP over a WebSocket to its end.
+pub(super) async fn serve_websocket(
+    shared: &Arc<Shared>,
+    socket: Socket,
+    admission: Admission,
+    origin: Origin,
+    already_read: Vec<u8>,
+) {
+    let reader = Reader::new(shared.message_limit(), already_read);
+    let transport = Transport::WebSocket(Box::new(reader));
+    Connection::new(shared, socket, admission, transport, origin).run().await;
+}
+
+/// Serves STOMP over TCP to its end.
+pub(super) async fn serve_tcp(
+    shared: &Arc<Shared>,
+    stream: TcpStream,
+    admission: Admission,
+    peer: SocketAddr,
+) {
+    let origin = Origin { upgrade: None, peer: Some(peer) };
+    let socket = Socket::tcp(stream);
+    Connection::new(shared, socket, admission, Transport::Tcp, origin).run().await;
+}
+
 impl Connection {
-    pub(super) fn new(
-        shared: Arc<Shared>,
+    fn new(
+        shared: &Arc<Shared>,
+        socket: Socket,
         admission: Admission,
-        outlet: Arc<ConnectionOutlet>,
         transport: Transport,
         origin: Origin,
     ) -> Self {
-        let now = clock::now();
+        let (now, wire) = (clock::now(), transport.wire());
+        let settings = Arc::clone(&shared.session);
+        let outlet = Arc::new(ConnectionOutlet::new(socket, wire, settings, now));
         admission.register(&outlet);
         let session = ServerSession::new(Arc::clone(&shared.session), now);
         let first = session.next_deadline().unwrap_or(now);
         Self {
-            shared,
+            shared: Arc::clone(shared),
             admission,
             outlet,
-            wire: transport.wire(),
+            wire,
             transport,
             session,
             origin,
@@ -89,6 +120,7 @@ impl Connection {
             work: Work::default(),
             disconnecting: false,
             last_receipt: None,
+            departed: false,
             ending: None,
             pinged: false,
             sleep: Box::pin(tokio::time::sleep_until(first.into())),
@@ -96,7 +128,7 @@ impl Connection {
     }
 
     /// Serves the connection to its end.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         std::future::poll_fn(|context| self.poll(context)).await;
     }
 
@@ -104,18 +136,22 @@ impl Connection {
         loop {
             let now = clock::now();
             match self.outlet.notice(context) {
-                Some(Notice::Broken) => return Poll::Ready(()),
+                Some(Notice::Cut) => return Poll::Ready(()),
+                Some(Notice::Broken) => self.depart(now),
                 Some(Notice::Refused(refusal)) => self.refuse(&refusal, now),
                 Some(Notice::Restart) => self.restart(now),
                 None => {}
             }
             let flushed = match self.outlet.poll_flush(context, now) {
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_)) => {
+                    self.depart(now);
+                    true
+                }
                 Poll::Pending => false,
             };
-            if self.ending.is_none() && self.poll_session(context, now).is_ready() {
-                return Poll::Ready(());
+            if self.ending.is_none() {
+                self.poll_session(context, now);
             }
             if self.ending.is_some() && self.poll_ending(context, flushed, now).is_ready() {
                 return Poll::Ready(());
@@ -126,30 +162,29 @@ impl Connection {
         }
     }
 
-    /// Goes on with what is being done, and reads more. Ready if the client has gone.
-    fn poll_session(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+    /// Goes on with what is being done, and reads more.
+    fn poll_session(&mut self, context: &mut Context<'_>, now: Instant) {
         let mut turn = Turn::new(now);
         self.poll_authentication(context, now);
         self.poll_work(context, &mut turn);
         let mut reads = READS_PER_TURN;
         while self.ending.is_none() {
-            if !self.has_room() {
+            if self.connecting.is_some() || self.work.len() >= self.shared.settings.pending {
                 // It is not read from, so its silence says nothing.
                 self.session.heard(now);
                 break;
             }
             match self.session.next_event() {
                 Ok(Some(event)) => self.on_event(event, context, &mut turn),
+                Ok(None) if self.departed || !self.reads_its_answers(now) => break,
                 Ok(None) if reads == 0 => {
                     context.waker().wake_by_ref();
                     break;
                 }
                 Ok(None) => {
                     reads -= 1;
-                    match self.poll_arrived(context, now) {
-                        Poll::Ready(true) => {}
-                        Poll::Ready(false) => return Poll::Ready(()),
-                        Poll::Pending => break,
+                    if self.poll_arrived(context, now).is_pending() {
+                        break;
                     }
                 }
                 Err(refusal) => self.refuse(&refusal, now),
@@ -157,19 +192,30 @@ impl Connection {
         }
         // A transaction may have left messages for handlers.
         self.poll_handling(context);
-        self.finish_disconnect(now);
+        self.finish(now);
         drop(turn);
         self.outlet.flush(now);
-        Poll::Pending
     }
 
-    /// Whether more may be asked for: not too much is being done, and not too much of what was
-    /// answered waits to be read by the client.
-    fn has_room(&self) -> bool {
+    /// Whether not too much of what the client was answered waits for it. One that does not read is
+    /// not read from, and so its silence says nothing.
+    fn reads_its_answers(&mut self, now: Instant) -> bool {
         let waiting = self.outlet.leaving(|leaving| leaving.waiting_bytes());
-        self.connecting.is_none()
-            && self.work.len() < self.shared.settings.pending
-            && waiting <= self.shared.session.waiting_bytes / 2
+        let reads = waiting <= self.shared.session.waiting_bytes / 2;
+        if !reads {
+            self.session.heard(now);
+        }
+        reads
+    }
+
+    /// The client has gone, or will be told nothing more. What it had asked for is still done: it is
+    /// not the client's fault that a handler takes its time, and old clients close right behind
+    /// their last message.
+    fn depart(&mut self, now: Instant) {
+        if !self.departed {
+            self.departed = true;
+            self.unsubscribe_all(now);
+        }
     }
 
     /// Sends an ERROR and ends the connection.
@@ -178,16 +224,19 @@ impl Connection {
         self.end(refusals::close_code(refusal), refusal.summary(), now);
     }
 
-    /// Ends the connection because the server stops.
+    /// Ends the connection because the server stops; what it had asked for is still done.
     fn restart(&mut self, now: Instant) {
         if self.wire == Wire::Tcp {
             let refusal = Refusal::new("server restart", "the server is going down; try again");
             self.outlet.leaving(|leaving| leaving.refuse(&refusal));
         }
-        self.end(CloseCode::Restart, "server restart", now);
+        let last = self.wire.close(CloseCode::Restart, "server restart");
+        self.outlet.leaving(|leaving| leaving.end(&last));
+        self.outlet.flush(now);
+        self.depart(now);
     }
 
-    /// Says the transport's last word; nothing is delivered any more.
+    /// Says the transport's last word; nothing is done any more.
     fn end(&mut self, code: CloseCode, reason: &str, now: Instant) {
         if self.ending.is_none() {
             let last = self.wire.close(code, reason);
@@ -206,12 +255,18 @@ impl Connection {
         self.ending = Some(Ending::new(now + self.shared.settings.linger));
     }
 
-    /// Answers DISCONNECT once everything asked for before it is done.
-    fn finish_disconnect(&mut self, now: Instant) {
-        if self.disconnecting && self.work.len() == 0 && self.ending.is_none() {
+    /// Once everything that was asked for is done, answers DISCONNECT, or ends with a client that
+    /// has gone.
+    fn finish(&mut self, now: Instant) {
+        if self.work.len() > 0 || self.connecting.is_some() || self.ending.is_some() {
+            return;
+        }
+        if self.disconnecting {
             let receipt = self.last_receipt.take();
             self.outlet.leaving(|leaving| leaving.disconnected(receipt.as_ref()));
             self.end(CloseCode::Normal, "", now);
+        } else if self.departed {
+            self.begin_ending(now);
         }
     }
 
@@ -233,6 +288,9 @@ impl Connection {
         if let Some(ending) = &self.ending {
             return Some(ending.until());
         }
+        if self.departed {
+            return None;
+        }
         let write_timeout = self.shared.settings.write_timeout;
         let blocked = self.outlet.blocked_since().map(|since| since + write_timeout);
         let beat = self.outlet.leaving(|leaving| leaving.next_beat());
@@ -240,7 +298,7 @@ impl Connection {
     }
 
     fn on_deadline(&mut self, now: Instant) {
-        if self.ending.is_some() {
+        if self.ending.is_some() || self.departed {
             return;
         }
         let limit = self.shared.settings.write_timeout;

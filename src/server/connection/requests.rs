@@ -1,6 +1,8 @@
 use std::task::Context;
 
-use crate::broker::{self, Destination, Message, Operation, Subscriber, Turn};
+use crate::broker::{
+    self, BrokerError, Capability, Destination, Message, Operation, Subscriber, Turn,
+};
 use crate::session::{self, Event, Refusal, Send, Settle, Subscribe, SubscriptionKey, Unsubscribe};
 
 use super::super::refusals;
@@ -16,10 +18,10 @@ impl Connection {
                 Ok(())
             }
             Event::Send(send) => self.on_send(send, context, turn),
-            Event::Subscribe(subscribe) => self.on_subscribe(&subscribe, turn),
-            Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, turn),
-            Event::Settle(settle) => self.on_settle(settle, turn),
-            Event::Commit(commit) => self.on_commit(commit, turn),
+            Event::Subscribe(subscribe) => self.on_subscribe(&subscribe, context, turn),
+            Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, context, turn),
+            Event::Settle(settle) => self.on_settle(settle, context, turn),
+            Event::Commit(commit) => self.on_commit(commit, context, turn),
             Event::Done(receipt) => {
                 self.outlet.leaving(|leaving| leaving.receipt(&receipt));
                 Ok(())
@@ -49,7 +51,7 @@ impl Connection {
         let message =
             self.message(&send).map_err(|refusal| refusal.with_receipt(receipt.clone()))?;
         let outcome = self.shared.broker.publish(message, turn);
-        self.begin(outcome, Then::Receipt(receipt))
+        self.begin(outcome, Then::Receipt(receipt), context)
     }
 
     fn message(&self, send: &Send) -> Result<Message, Refusal> {
@@ -58,10 +60,16 @@ impl Connection {
         Ok(Message::from_send(destination, &send.frame, withheld))
     }
 
-    fn on_subscribe(&mut self, subscribe: &Subscribe, turn: &mut Turn) -> Result<(), Refusal> {
+    fn on_subscribe(
+        &mut self,
+        subscribe: &Subscribe,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
         let receipt = subscribe.receipt.clone();
         let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
         let destination = destination(&subscribe.destination).map_err(refused)?;
+        self.check_capabilities(subscribe).map_err(refused)?;
         let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
         let key = opened.map_err(|error| refused(error.into()))?;
         let subscriber = Subscriber {
@@ -71,10 +79,33 @@ impl Connection {
             prefetch: subscribe.prefetch.unwrap_or(Subscriber::DEFAULT_PREFETCH),
         };
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
-        self.begin(outcome, Then::Activate(key, receipt))
+        self.begin(outcome, Then::Activate(key, receipt), context)
     }
 
-    fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe, turn: &mut Turn) -> Result<(), Refusal> {
+    /// Refuses what the broker cannot do: to ignore it would be to promise it.
+    fn check_capabilities(&self, subscribe: &Subscribe) -> Result<(), Refusal> {
+        let asked = |name: &str| subscribe.frame.headers().contains(name);
+        let capabilities = self.shared.broker.capabilities();
+        let wanted = [
+            (Capability::History, asked("history") || asked("since")),
+            (Capability::Durable, subscribe.frame.header("durable").as_deref() == Some("true")),
+        ];
+        for (capability, asked) in wanted {
+            if asked && !capabilities.supports(capability) {
+                let destination = subscribe.destination.to_string();
+                let error = BrokerError::Unsupported { capability, destination };
+                return Err(refusals::of_broker(&error));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_unsubscribe(
+        &mut self,
+        unsubscribe: Unsubscribe,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
         let receipt = unsubscribe.receipt;
         let ended = self.outlet.leaving(|leaving| {
             let key = leaving.find(&unsubscribe.target)?;
@@ -87,16 +118,21 @@ impl Connection {
         let (key, Some(name)) = ended else { return Ok(()) };
         let subscriber = self.subscriber(key);
         let outcome = self.shared.broker.unsubscribe(&destination(&name)?, subscriber, turn);
-        self.begin(outcome, Then::Receipt(receipt))
+        self.begin(outcome, Then::Receipt(receipt), context)
     }
 
-    fn on_settle(&mut self, settle: Settle, turn: &mut Turn) -> Result<(), Refusal> {
+    fn on_settle(
+        &mut self,
+        settle: Settle,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
         let settled = self.settled(&settle)?;
         let outcome = match settled {
             Some(settled) => self.shared.broker.settle(settled, turn),
             None => broker::Outcome::done(),
         };
-        self.begin(outcome, Then::Receipt(settle.receipt))
+        self.begin(outcome, Then::Receipt(settle.receipt), context)
     }
 
     /// What an ACK or NACK means to the broker, if anything.
@@ -113,7 +149,12 @@ impl Connection {
     }
 
     /// Applies a transaction: what is for the broker in one call, and then what is for handlers.
-    fn on_commit(&mut self, commit: session::Commit, turn: &mut Turn) -> Result<(), Refusal> {
+    fn on_commit(
+        &mut self,
+        commit: session::Commit,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
         let receipt = commit.receipt;
         let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
         let mut operations = Vec::with_capacity(commit.operations.len());
@@ -133,7 +174,7 @@ impl Connection {
             }
         }
         let outcome = self.shared.broker.commit(operations, turn);
-        self.begin(outcome, Then::Handle(handled, receipt))
+        self.begin(outcome, Then::Handle(handled, receipt), context)
     }
 }
 

@@ -39,10 +39,16 @@ impl Work {
 
 impl Connection {
     /// Goes on with a call to the broker: at once if it is done, else when it is.
-    pub(super) fn begin(&mut self, mut outcome: Outcome, then: Then) -> Result<(), Refusal> {
-        match outcome.take_ready() {
-            Some(result) => self.finish(result, then),
-            None => {
+    pub(super) fn begin(
+        &mut self,
+        mut outcome: Outcome,
+        then: Then,
+        context: &mut Context<'_>,
+    ) -> Result<(), Refusal> {
+        // Polled, and not merely looked at, so that it wakes the connection when it is done.
+        match Pin::new(&mut outcome).poll(context) {
+            Poll::Ready(result) => self.conclude(result, then),
+            Poll::Pending => {
                 self.work.outcomes.push_back((outcome, then));
                 Ok(())
             }
@@ -63,7 +69,7 @@ impl Connection {
             match Pin::new(&mut outcome).poll(context) {
                 Poll::Pending => self.work.outcomes.push_back((outcome, then)),
                 Poll::Ready(result) => {
-                    if let Err(refusal) = self.finish(result, then) {
+                    if let Err(refusal) = self.conclude(result, then) {
                         self.refuse(&refusal, turn.now());
                     }
                 }
@@ -107,7 +113,7 @@ impl Connection {
         Some((handling, send.receipt))
     }
 
-    fn finish(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
+    fn conclude(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
         let refused = |receipt: Option<Receipt>| {
             move |error: BrokerError| refusals::of_broker(&error).with_receipt(receipt)
         };

@@ -1,3 +1,6 @@
+mod settling;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -5,13 +8,15 @@ use bytes::BytesMut;
 
 use crate::frame::{Command, Encoder, Version};
 
-use super::event::{MessageName, Settle, Subscribe, UnsubscribeTarget};
-use super::subscriptions::{Subscription, Subscriptions};
+use super::event::{Subscribe, UnsubscribeTarget};
+use super::message_encoder::MessageEncoder;
+use super::subscriptions::Subscriptions;
 use super::waiting::{Waiting, WaitingItem};
 use super::{
-    AckMode, Delivery, Envelope, HeartBeat, PayloadKind, Receipt, Refusal, SessionError,
-    SessionSettings, SubscriptionKey,
+    Delivery, Envelope, HeartBeat, Receipt, Refusal, SessionError, SessionSettings, SubscriptionKey,
 };
+
+pub use settling::Settled;
 
 /// The leaving half of a server's session: everything that a client is sent goes through it, in the
 /// order in which it was decided.
@@ -28,7 +33,11 @@ pub struct Leaving<E> {
     settings: Arc<SessionSettings>,
     stage: Stage,
     subscriptions: Subscriptions,
+    /// What clients have to settle: sent, or waiting to be.
     unsettled: usize,
+    /// The subscriptions whose deliveries are held back because too much is unsettled, the one that
+    /// goes on first in front.
+    paused: VecDeque<SubscriptionKey>,
     waiting: Waiting,
     beat: Option<Duration>,
     last_sent: Instant,
@@ -56,17 +65,6 @@ pub struct Connected {
     pub beat: Option<Duration>,
 }
 
-/// What an ACK or NACK settled, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// The subscription.
-    pub key: SubscriptionKey,
-    /// Its destination.
-    pub destination: Box<str>,
-    /// The tags of the deliveries.
-    pub tags: Vec<u64>,
-}
-
 /// What is counted here, since the session began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -92,6 +90,7 @@ impl<E: Envelope> Leaving<E> {
             stage: Stage::Open,
             subscriptions: Subscriptions::default(),
             unsettled: 0,
+            paused: VecDeque::new(),
             waiting: Waiting::default(),
             beat: None,
             last_sent: now,
@@ -190,10 +189,8 @@ impl<E: Envelope> Leaving<E> {
         if let Some(receipt) = receipt {
             self.receipt(receipt);
         }
-        let held = self.subscriptions.get_mut(key).and_then(|live| live.held.take());
-        for delivery in held.into_iter().flatten() {
-            // It was counted when it came.
-            self.waiting.push_counted(key, delivery);
+        if !self.is_over() && !self.release(key) {
+            self.paused.push_back(key);
         }
     }
 
@@ -206,8 +203,10 @@ impl<E: Envelope> Leaving<E> {
     /// `None` if it has ended before.
     pub fn unsubscribe(&mut self, key: SubscriptionKey) -> Option<Box<str>> {
         let subscription = self.subscriptions.remove(key)?;
-        self.unsettled -= subscription.ledger.len();
+        self.unsettled -= subscription.unsettled;
         self.waiting.drop_held(subscription.held.into_iter().flatten());
+        self.paused.retain(|paused| *paused != key);
+        self.resume();
         Some(subscription.destination)
     }
 
@@ -217,31 +216,12 @@ impl<E: Envelope> Leaving<E> {
         keys.into_iter().filter_map(|key| Some((key, self.unsubscribe(key)?))).collect()
     }
 
-    /// Finds what an ACK or NACK settles, and takes it out of the ledger. `None` for what was
-    /// settled before, or whose subscription has ended: such a frame is ignored and counted.
-    pub fn settle(&mut self, settle: &Settle) -> Result<Option<Settled>, SessionError> {
-        let Some((key, number)) = self.named(&settle.message)? else {
-            self.counters.settled_before += 1;
-            return Ok(None);
-        };
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return Ok(None) };
-        let tags = match subscription.ack {
-            AckMode::Client => subscription.ledger.settle_up_to(number),
-            _ => subscription.ledger.settle(number).into_iter().collect(),
-        };
-        if tags.is_empty() {
-            self.counters.settled_before += 1;
-            return Ok(None);
-        }
-        self.unsettled -= tags.len();
-        let destination = subscription.destination.clone();
-        Ok(Some(Settled { key, destination, tags }))
-    }
-
-    /// Takes deliveries to a subscription. They are encoded when they are [taken](Self::take).
-    /// Returns whether the subscription is live.
+    /// Takes deliveries to a subscription. They are encoded when they are [taken](Self::take), and
+    /// held back before that while the broker has not confirmed the subscription, or the client has
+    /// as much unsettled as it may. Returns whether the subscription is live.
     ///
-    /// The error is that more waits than may: the connection reads too slowly.
+    /// The error is that more would wait than may: the connection reads, or settles, too slowly. The
+    /// delivery that is too much was not taken, nor was any after it.
     pub fn deliver(
         &mut self,
         key: SubscriptionKey,
@@ -251,25 +231,36 @@ impl<E: Envelope> Leaving<E> {
             return Ok(false);
         }
         let Some(subscription) = self.subscriptions.get_mut(key) else { return Ok(false) };
+        let settles = subscription.ack.settles();
         for delivery in deliveries {
-            match &mut subscription.held {
-                Some(held) => {
-                    self.waiting.count(delivery);
-                    held.push(delivery.clone());
-                }
-                None => self.waiting.push(key, delivery.clone()),
+            let (waiting, limit) = (self.waiting.size_with(delivery), self.settings.waiting_bytes);
+            if waiting > limit {
+                return Err(SessionError::SlowConsumer { waiting, limit });
             }
-        }
-        let (waiting, limit) = (self.waiting.size(), self.settings.waiting_bytes);
-        if waiting > limit {
-            return Err(SessionError::SlowConsumer { waiting, limit });
+            let full = self.unsettled >= self.settings.unsettled;
+            if settles && subscription.held.is_none() && full {
+                subscription.held = Some(VecDeque::new());
+                self.paused.push_back(key);
+            }
+            match &mut subscription.held {
+                Some(held) => held.push_back(self.waiting.hold(delivery.clone())),
+                None => {
+                    self.waiting.push(key, delivery.clone());
+                    if settles {
+                        subscription.unsettled += 1;
+                        self.unsettled += 1;
+                    }
+                }
+            }
         }
         Ok(true)
     }
 
     /// Encodes deliveries to `out` at once, behind everything that waits, which is taken first: the
-    /// way of a connection that keeps up. Returns whether the subscription is live and active; if
-    /// not, nothing was encoded for it.
+    /// way of a connection that keeps up. Returns whether the subscription is live; if not, nothing
+    /// was encoded for it.
+    ///
+    /// What is [held back](Self::holds) must be [delivered](Self::deliver) instead.
     pub fn deliver_into(
         &mut self,
         key: SubscriptionKey,
@@ -278,43 +269,45 @@ impl<E: Envelope> Leaving<E> {
         now: Instant,
     ) -> bool {
         self.take(out, usize::MAX, now);
-        if self.is_over() {
+        if self.is_over() || self.holds(key, deliveries.len()) {
             return false;
         }
         let Some(subscription) = self.subscriptions.get_mut(key) else { return false };
-        if subscription.held.is_some() {
-            return false;
-        }
         for delivery in deliveries {
-            self.encoder.encode(key, subscription, delivery, out);
+            let omitted = self.encoder.encode(key, subscription, delivery, out);
+            self.counters.headers_left_out += omitted;
         }
         self.counters.messages += deliveries.len() as u64;
         if subscription.ack.settles() {
+            subscription.unsettled += deliveries.len();
             self.unsettled += deliveries.len();
         }
         self.last_sent = now;
         true
     }
 
-    /// Whether deliveries to this subscription are held back until the broker confirms it.
-    pub fn is_held(&mut self, key: SubscriptionKey) -> bool {
-        self.subscriptions.get_mut(key).is_some_and(|subscription| subscription.held.is_some())
+    /// Whether some of this many deliveries to this subscription would be held back: until the
+    /// broker confirms it, or until the client settles what it has.
+    pub fn holds(&mut self, key: SubscriptionKey, deliveries: usize) -> bool {
+        let too_many = self.unsettled.saturating_add(deliveries) > self.settings.unsettled;
+        self.subscriptions.get_mut(key).is_some_and(|subscription| {
+            subscription.held.is_some() || (subscription.ack.settles() && too_many)
+        })
     }
 
-    /// Moves what waits to `out`, about `most` bytes of it and whole frames only. Deliveries whose
-    /// subscription has ended meanwhile are left out.
+    /// Moves what waits to `out`, about `most` bytes of it: the last frame of the session is cut
+    /// there, the last MESSAGE never. Deliveries whose subscription has ended meanwhile are left out.
     pub fn take(&mut self, out: &mut BytesMut, most: usize, now: Instant) {
         let before = out.len();
-        while out.len() - before < most
-            && let Some(item) = self.waiting.pop()
-        {
+        while out.len() - before < most {
+            let Some(item) = self.waiting.pop(most - (out.len() - before)) else { break };
             match item {
                 WaitingItem::Bytes(bytes) => out.extend_from_slice(&bytes),
-                WaitingItem::Delivery(key, delivery) => {
+                WaitingItem::Delivery(key, counted) => {
                     let Some(subscription) = self.subscriptions.get_mut(key) else { continue };
-                    self.encoder.encode(key, subscription, &delivery, out);
+                    let omitted = self.encoder.encode(key, subscription, counted.delivery(), out);
+                    self.counters.headers_left_out += omitted;
                     self.counters.messages += 1;
-                    self.unsettled += usize::from(subscription.ack.settles());
                 }
             }
         }
@@ -333,9 +326,15 @@ impl<E: Envelope> Leaving<E> {
         !self.waiting.is_empty()
     }
 
-    /// How many bytes wait, with what they cost to keep.
+    /// How many bytes wait to be written, with what they cost to keep.
     pub fn waiting_bytes(&self) -> usize {
         self.waiting.size()
+    }
+
+    /// How many bytes are held back, until the broker confirms their subscription or the client
+    /// settles what it has, with what they cost to keep.
+    pub fn held_bytes(&self) -> usize {
+        self.waiting.held()
     }
 
     /// When the next heart-beat is due, if nothing else is sent before.
@@ -371,134 +370,4 @@ impl<E: Envelope> Leaving<E> {
         self.counters.headers_left_out += encoder.finish(body) as u64;
         self.wrap(&frame);
     }
-
-    /// The subscription and number that an ACK or NACK names; `None` if its subscription has ended.
-    fn named(
-        &mut self,
-        name: &MessageName,
-    ) -> Result<Option<(SubscriptionKey, u64)>, SessionError> {
-        let unknown = |id: &str| SessionError::UnknownMessage { id: id.to_owned() };
-        let issued = |id: &str, number: &str| {
-            let number = decimal(number).filter(|number| *number <= self.encoder.last_message);
-            number.ok_or_else(|| unknown(id))
-        };
-        match name {
-            MessageName::Ack(id) => {
-                let (slot, number) = id.split_once('-').ok_or_else(|| unknown(id))?;
-                let number = issued(id, number)?;
-                let slot = decimal(slot).and_then(|slot| u32::try_from(slot).ok());
-                let slot = slot.ok_or_else(|| unknown(id))?;
-                Ok(self.subscriptions.in_slot(slot).map(|(key, _)| (key, number)))
-            }
-            MessageName::InSubscription { message, subscription } => {
-                let number = issued(message, message)?;
-                Ok(self.subscriptions.key_of(subscription).map(|key| (key, number)))
-            }
-            MessageName::Message(message) => {
-                let number = issued(message, message)?;
-                let mut subscriptions = self.subscriptions.iter_mut();
-                let holder = subscriptions.find(|(_, live)| live.ledger.contains(number));
-                Ok(holder.map(|(key, _)| (key, number)))
-            }
-        }
-    }
-}
-
-/// Writes MESSAGE frames: what is a subscription's own in front of what all copies share.
-#[derive(Debug)]
-struct MessageEncoder<E> {
-    envelope: E,
-    version: Version,
-    /// Whether the client itself sends binary messages, and so can read them.
-    binary: bool,
-    /// The number of the last delivery, which is its `message-id`.
-    last_message: u64,
-}
-
-impl<E: Envelope> MessageEncoder<E> {
-    fn kind(&self, text: bool) -> PayloadKind {
-        if text && !self.binary { PayloadKind::Text } else { PayloadKind::Binary }
-    }
-
-    fn encode(
-        &mut self,
-        key: SubscriptionKey,
-        subscription: &mut Subscription,
-        delivery: &Delivery,
-        out: &mut BytesMut,
-    ) {
-        self.last_message += 1;
-        let number = self.last_message;
-        let mut own = OwnHeaders::new();
-        own.push_number(number);
-        own.push(b"\n");
-        if subscription.ack.settles() {
-            if self.version == Version::V1_2 {
-                own.push(b"ack:");
-                own.push_number(key.slot.into());
-                own.push(b"-");
-                own.push_number(number);
-                own.push(b"\n");
-            }
-            subscription.ledger.note(number, delivery.tag());
-        }
-        if delivery.is_redelivered() {
-            own.push(b"redelivered:true\n");
-        }
-        let tail = delivery.message().tail(self.version);
-        let kind = self.kind(delivery.message().is_text());
-        let length = subscription.prefix.len() + own.as_slice().len() + tail.len();
-        out.reserve(length + 16);
-        self.envelope.open(kind, length, out);
-        out.extend_from_slice(&subscription.prefix);
-        out.extend_from_slice(own.as_slice());
-        out.extend_from_slice(tail);
-    }
-}
-
-/// The header bytes of one delivery that no other shares, on the stack.
-struct OwnHeaders {
-    bytes: [u8; Self::ROOM],
-    length: usize,
-}
-
-impl OwnHeaders {
-    /// `message-id` and `ack` with three numbers of at most 20 digits, and `redelivered`.
-    const ROOM: usize = 96;
-
-    fn new() -> Self {
-        Self { bytes: [0; Self::ROOM], length: 0 }
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        let end = self.length + bytes.len();
-        if let Some(room) = self.bytes.get_mut(self.length..end) {
-            room.copy_from_slice(bytes);
-            self.length = end;
-        }
-    }
-
-    fn push_number(&mut self, mut number: u64) {
-        let mut digits = [0; 20];
-        let mut first = digits.len();
-        for (place, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-            first = place;
-            if number == 0 {
-                break;
-            }
-        }
-        self.push(digits.get(first..).unwrap_or_default());
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
-/// A number as this side writes it: digits only, without a sign.
-fn decimal(digits: &str) -> Option<u64> {
-    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| all_digits)
 }

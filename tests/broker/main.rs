@@ -1,0 +1,17 @@
+//! The router and the in-memory broker through the public API, with outlets that record.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking"
+)]
+
+mod destinations;
+mod outcomes;
+mod queues;
+mod recorder;
+mod router;
+mod router_model;
+mod topics;
+mod transactions;

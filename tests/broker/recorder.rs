@@ -1,0 +1,166 @@
+//! Outlets that record what they are delivered, and the few words that the tests are written in.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use stompbox::broker::{
+    Broker, BrokerError, Destination, MemoryBroker, Message, Operation, Outcome, Outlet, Settle,
+    Settlement, Subscriber, SubscriberId, Taken, Turn,
+};
+use stompbox::session::{Delivery, SubscriptionKey};
+
+/// What is done at each delivery, after it was recorded.
+type Reaction = Box<dyn Fn(&Got) + Send + Sync>;
+
+/// An outlet that records.
+pub(crate) struct Recorder {
+    got: Mutex<Vec<Got>>,
+    answer: Mutex<Taken>,
+    reaction: Option<Reaction>,
+}
+
+/// One delivery as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Got {
+    pub(crate) body: String,
+    pub(crate) tag: u64,
+    pub(crate) redelivered: bool,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self::blank())
+    }
+
+    /// One that does something at each delivery, such as to publish or to panic.
+    pub(crate) fn reacting(reaction: impl Fn(&Got) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { reaction: Some(Box::new(reaction)), ..Self::blank() })
+    }
+
+    fn blank() -> Self {
+        Self { got: Mutex::default(), answer: Mutex::new(Taken::Written), reaction: None }
+    }
+
+    /// From now on it takes nothing: its connection has gone.
+    pub(crate) fn go(&self) {
+        *self.answer.lock() = Taken::Gone;
+    }
+
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.got.lock().iter().map(|got| got.body.clone()).collect()
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.got.lock().clone()
+    }
+
+    /// The tag of the delivery with this body, the last one if there are several.
+    pub(crate) fn tag_of(&self, body: &str) -> u64 {
+        let got = self.got.lock();
+        got.iter().rev().find(|got| got.body == body).expect("it was delivered").tag
+    }
+}
+
+impl Outlet for Recorder {
+    fn deliver(&self, _: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
+        let answer = *self.answer.lock();
+        if answer == Taken::Gone {
+            return answer;
+        }
+        for delivery in deliveries {
+            let got = Got {
+                body: String::from_utf8(delivery.message().body().to_vec()).expect("text"),
+                tag: delivery.tag(),
+                redelivered: delivery.is_redelivered(),
+            };
+            self.got.lock().push(got.clone());
+            if let Some(reaction) = &self.reaction {
+                reaction(&got);
+            }
+        }
+        answer
+    }
+}
+
+pub(crate) fn id(connection: u64) -> SubscriberId {
+    SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
+}
+
+/// A subscriber in mode `auto`.
+pub(crate) fn subscriber(connection: u64, outlet: &Arc<Recorder>) -> Subscriber {
+    Subscriber { id: id(connection), outlet: outlet.clone(), settles: false, prefetch: 100 }
+}
+
+/// A subscriber that has to settle, and holds at most `prefetch` unsettled messages.
+pub(crate) fn settling(connection: u64, outlet: &Arc<Recorder>, prefetch: usize) -> Subscriber {
+    Subscriber { settles: true, prefetch, ..subscriber(connection, outlet) }
+}
+
+pub(crate) fn destination(name: &str) -> Destination {
+    name.parse().expect("a valid destination")
+}
+
+pub(crate) fn message(name: &str, body: &str) -> Message {
+    Message::builder(destination(name)).body(body)
+}
+
+pub(crate) fn delivery(body: &str) -> Delivery {
+    Delivery::new(message("/any", body).into_shared())
+}
+
+pub(crate) fn turn() -> Turn {
+    Turn::new(Instant::now())
+}
+
+/// The result of an outcome that is complete.
+pub(crate) fn done(mut outcome: Outcome) -> Result<(), BrokerError> {
+    outcome.take_ready().expect("the in-memory broker's outcomes are complete")
+}
+
+/// Each call in a turn of its own.
+pub(crate) trait Calls {
+    fn sends(&self, name: &str, body: &str) -> Result<(), BrokerError>;
+    fn joins(&self, name: &str, subscriber: Subscriber) -> Result<(), BrokerError>;
+    fn leaves(&self, name: &str, connection: u64);
+    fn acks(&self, name: &str, connection: u64, tags: &[u64]);
+    fn nacks(&self, name: &str, connection: u64, tags: &[u64]);
+    fn commits(&self, operations: Vec<Operation>) -> Result<(), BrokerError>;
+}
+
+impl Calls for MemoryBroker {
+    fn sends(&self, name: &str, body: &str) -> Result<(), BrokerError> {
+        done(self.publish(message(name, body), &mut turn()))
+    }
+
+    fn joins(&self, name: &str, subscriber: Subscriber) -> Result<(), BrokerError> {
+        done(self.subscribe(&destination(name), subscriber, &mut turn()))
+    }
+
+    fn leaves(&self, name: &str, connection: u64) {
+        done(self.unsubscribe(&destination(name), id(connection), &mut turn())).expect("it leaves");
+    }
+
+    fn acks(&self, name: &str, connection: u64, tags: &[u64]) {
+        let settle = settle(name, connection, tags, Settlement::Acknowledged);
+        done(Broker::settle(self, settle, &mut turn())).expect("it settles");
+    }
+
+    fn nacks(&self, name: &str, connection: u64, tags: &[u64]) {
+        let settle = settle(name, connection, tags, Settlement::Rejected);
+        done(Broker::settle(self, settle, &mut turn())).expect("it settles");
+    }
+
+    fn commits(&self, operations: Vec<Operation>) -> Result<(), BrokerError> {
+        done(self.commit(operations, &mut turn()))
+    }
+}
+
+pub(crate) fn settle(name: &str, connection: u64, tags: &[u64], settlement: Settlement) -> Settle {
+    Settle {
+        destination: destination(name),
+        subscriber: id(connection),
+        tags: tags.to_vec(),
+        settlement,
+    }
+}

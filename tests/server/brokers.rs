@@ -1,0 +1,155 @@
+//! What a session does while its broker takes its time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use stompbox::broker::{
+    Broker, BrokerError, Capabilities, Completer, Destination, Host, MemoryBroker, Message,
+    Operation, Outcome, Settle, Subscriber, SubscriberId, Turn,
+};
+use stompbox::frame::Command;
+use stompbox::server::Server;
+
+use super::heart_beats::embedded;
+use super::peer::{TEXT, listening};
+
+/// Does everything at once and says so only when the test wants.
+#[derive(Default)]
+struct Waiting {
+    memory: MemoryBroker,
+    pending: Mutex<Vec<Completer>>,
+    calls: AtomicUsize,
+    host: Mutex<Option<Arc<dyn Host>>>,
+    deadline: Mutex<Option<Instant>>,
+    called_back: AtomicUsize,
+}
+
+impl Waiting {
+    fn later(&self, outcome: Outcome) -> Outcome {
+        drop(outcome);
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let (completer, outcome) = Outcome::pending();
+        self.pending.lock().push(completer);
+        outcome
+    }
+
+    async fn complete(&self, place: usize, result: Result<(), BrokerError>) {
+        while self.pending.lock().len() <= place {
+            tokio::task::yield_now().await;
+        }
+        self.pending.lock().remove(place).complete(result);
+    }
+}
+
+impl Broker for Waiting {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
+    }
+
+    fn attach(&self, host: Arc<dyn Host>) {
+        *self.host.lock() = Some(Arc::clone(&host));
+        self.memory.attach(host);
+    }
+
+    fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
+        self.later(self.memory.publish(message, turn))
+    }
+
+    fn subscribe(&self, to: &Destination, subscriber: Subscriber, turn: &mut Turn) -> Outcome {
+        self.later(self.memory.subscribe(to, subscriber, turn))
+    }
+
+    fn unsubscribe(&self, from: &Destination, id: SubscriberId, turn: &mut Turn) -> Outcome {
+        self.memory.unsubscribe(from, id, turn)
+    }
+
+    fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
+        self.memory.settle(settle, turn)
+    }
+
+    fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
+        self.later(self.memory.commit(operations, turn))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        *self.deadline.lock()
+    }
+
+    fn handle_deadline(&self, turn: &mut Turn) {
+        if self.deadline.lock().take_if(|due| *due <= turn.now()).is_some() {
+            self.called_back.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c6_a_receipt_means_that_the_broker_has_it() {
+    let broker = Arc::new(Waiting::default());
+    let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));
+    let started = tokio::time::Instant::now();
+    peer.connect("").await;
+    peer.send("SUBSCRIBE\nid:0\ndestination:/topic/a\nreceipt:1\n\n").await;
+    peer.send("SEND\ndestination:/topic/a\nreceipt:2\n\nhello").await;
+    // The second is confirmed first, and its message waits for the subscription's receipt.
+    broker.complete(1, Ok(())).await;
+    peer.expect_receipt("2").await;
+    broker.complete(0, Ok(())).await;
+    peer.expect_receipt("1").await;
+    assert_eq!(peer.message().await, "hello");
+    // Nobody had to wait for a timer to notice.
+    assert!(started.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_broker_refuses_later_is_an_error_for_its_frame() {
+    let broker = Arc::new(Waiting::default());
+    let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));
+    let started = tokio::time::Instant::now();
+    peer.connect("").await;
+    peer.send("SEND\ndestination:/topic/a\nreceipt:1\n\n").await;
+    peer.send("SEND\ndestination:/topic/a\nreceipt:2\n\n").await;
+    broker.complete(1, Err(BrokerError::Unavailable { engine: "redis" })).await;
+    let error = peer.frame().await;
+    assert_eq!(error.command(), Command::Error);
+    assert_eq!(error.header("message").as_deref(), Some("broker unavailable"));
+    assert_eq!(error.header("receipt-id").as_deref(), Some("2"));
+    assert!(started.elapsed().is_zero());
+    assert_eq!(peer.closed().await, 1008);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_keeps_a_bounded_number_pending() {
+    let broker = Arc::new(Waiting::default());
+    let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));
+    let started = tokio::time::Instant::now();
+    peer.connect("").await;
+    let sends: String =
+        (0..100).map(|n| format!("SEND\ndestination:/topic/a\nreceipt:{n}\n\n\0")).collect();
+    peer.send_bytes(TEXT, sends.as_bytes()).await;
+    for n in 0..100 {
+        broker.complete(0, Ok(())).await;
+        peer.expect_receipt(&n.to_string()).await;
+        // One more may be asked of the broker for each that is done, and never more than 64 wait.
+        assert!(broker.pending.lock().len() <= 64);
+    }
+    assert_eq!(broker.calls.load(Ordering::SeqCst), 100);
+    assert!(started.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_is_called_back_at_its_deadline() {
+    let broker = Arc::new(Waiting::default());
+    let (_server, _address) = listening(Server::builder().shared_broker(broker.clone())).await;
+    let host = broker.host.lock().clone().unwrap();
+    for times in 1..=3 {
+        let due = tokio::time::Instant::now() + Duration::from_secs(5);
+        *broker.deadline.lock() = Some(due.into_std());
+        host.deadline_changed();
+        tokio::time::sleep_until(due - Duration::from_millis(1)).await;
+        assert_eq!(broker.called_back.load(Ordering::SeqCst), times - 1);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(broker.called_back.load(Ordering::SeqCst), times);
+    }
+}

@@ -1,0 +1,245 @@
+//! A client in a test, with both halves of the server's session behind it: text in, text out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use stompbox::broker::Message;
+use stompbox::session::{
+    Bare, Delivery, Envelope, Event, HeartBeat, Leaving, Operation, Receipt, Refusal,
+    ServerSession, SessionError, SessionSettings, Settle, Settlement, Subscribe, SubscriptionKey,
+};
+
+/// Both halves of a session, joined as a server joins them, less sockets and a broker.
+pub(crate) struct Client<E = Bare> {
+    pub(crate) session: ServerSession,
+    pub(crate) leaving: Leaving<E>,
+    pub(crate) now: Instant,
+    /// What the server would do, in order.
+    pub(crate) done: Vec<String>,
+    /// The live subscriptions by their id, or their destination where they have none.
+    keys: HashMap<String, SubscriptionKey>,
+    /// Whether the broker confirms a SUBSCRIBE at once. If not, [`Client::confirm`] does.
+    pub(crate) confirms: bool,
+    unconfirmed: Vec<(SubscriptionKey, Option<Receipt>)>,
+    /// Whether deliveries are encoded at once, as for a client that keeps up.
+    pub(crate) direct: bool,
+    /// What ended the session.
+    pub(crate) refusal: Option<Refusal>,
+    /// The tag of the last delivery.
+    tag: u64,
+}
+
+pub(crate) fn settings() -> SessionSettings {
+    let mut settings = SessionSettings::default();
+    settings.server = String::from("test/1");
+    settings.heart_beat = HeartBeat::NONE;
+    settings
+}
+
+pub(crate) fn connected(version: &str) -> Client {
+    connected_with(version, settings())
+}
+
+pub(crate) fn connected_with(version: &str, settings: SessionSettings) -> Client {
+    let mut client = Client::new(settings);
+    let answer = client.says(&format!("CONNECT\naccept-version:{version}\nhost:h\n\n^@"));
+    assert!(answer.starts_with(&format!("CONNECTED\nversion:{version}\n")), "{answer}");
+    client
+}
+
+pub(crate) fn delivery(destination: &str, body: &str) -> Delivery {
+    let message = Message::builder(destination.parse().expect("a valid destination")).body(body);
+    Delivery::new(message.into_shared())
+}
+
+impl Client {
+    pub(crate) fn new(settings: SessionSettings) -> Self {
+        Self::over(Bare, settings)
+    }
+}
+
+impl<E: Envelope> Client<E> {
+    pub(crate) fn over(envelope: E, settings: SessionSettings) -> Self {
+        let (settings, now) = (Arc::new(settings), Instant::now());
+        Self {
+            session: ServerSession::new(Arc::clone(&settings), now),
+            leaving: Leaving::new(envelope, settings, now),
+            now,
+            done: Vec::new(),
+            keys: HashMap::new(),
+            confirms: true,
+            unconfirmed: Vec::new(),
+            direct: false,
+            refusal: None,
+            tag: 0,
+        }
+    }
+
+    /// Sends, has everything done that is asked for, and returns what comes back.
+    pub(crate) fn says(&mut self, text: &str) -> String {
+        self.session.receive(text.replace("^@", "\0").into_bytes(), self.now);
+        self.go_on();
+        self.reads()
+    }
+
+    /// As [`Client::says`], in a text message of its own.
+    pub(crate) fn says_in_a_message(&mut self, text: &str) -> String {
+        self.session.receive(text.replace("^@", "\0").into_bytes(), self.now);
+        self.session.end_of_message();
+        self.go_on();
+        self.reads()
+    }
+
+    /// Reads everything that waits.
+    pub(crate) fn reads(&mut self) -> String {
+        let mut out = BytesMut::new();
+        self.leaving.take(&mut out, usize::MAX, self.now);
+        assert!(!self.leaving.is_waiting() && self.leaving.waiting_bytes() == 0);
+        shown(&out)
+    }
+
+    /// A message to a subscription, whose tag is one more than that of the one before.
+    pub(crate) fn delivers(&mut self, subscription: &str, body: &str) -> String {
+        self.tag += 1;
+        let delivery = delivery("/queue/a", body).with_tag(self.tag);
+        self.delivers_this(subscription, &delivery)
+    }
+
+    pub(crate) fn delivers_this(&mut self, subscription: &str, delivery: &Delivery) -> String {
+        let key = self.keys[subscription];
+        let deliveries = std::slice::from_ref(delivery);
+        if self.direct && !self.leaving.holds(key, 1) {
+            let mut out = BytesMut::new();
+            self.leaving.deliver_into(key, deliveries, &mut out, self.now);
+            shown(&out)
+        } else {
+            self.leaving.deliver(key, deliveries).expect("there is room");
+            self.reads()
+        }
+    }
+
+    /// The broker confirms the oldest SUBSCRIBE that it has not confirmed.
+    pub(crate) fn confirm(&mut self) -> String {
+        let (key, receipt) = self.unconfirmed.remove(0);
+        self.leaving.activate(key, receipt.as_ref());
+        self.reads()
+    }
+
+    pub(crate) fn key(&self, subscription: &str) -> SubscriptionKey {
+        self.keys[subscription]
+    }
+
+    pub(crate) fn passes(&mut self, milliseconds: u64) {
+        self.now += Duration::from_millis(milliseconds);
+    }
+
+    /// The error that ended the session.
+    pub(crate) fn error(&self) -> &SessionError {
+        self.refusal.as_ref().and_then(Refusal::error).expect("the session was refused")
+    }
+
+    fn go_on(&mut self) {
+        loop {
+            match self.session.next_event() {
+                Ok(Some(event)) => {
+                    if let Err(refusal) = self.does(event) {
+                        self.session.end();
+                        self.leaving.refuse(&refusal);
+                        self.refusal = Some(refusal);
+                    }
+                }
+                Ok(None) => return,
+                Err(refusal) => {
+                    self.leaving.refuse(&refusal);
+                    self.refusal = Some(refusal);
+                }
+            }
+        }
+    }
+
+    fn does(&mut self, event: Event) -> Result<(), Refusal> {
+        let receipt = match event {
+            Event::Connect(connect) => {
+                let connected = self.session.accept(&connect, self.now);
+                self.leaving.connected(&connected, "s1", None);
+                None
+            }
+            Event::Send(send) => {
+                self.sends(&send);
+                send.receipt
+            }
+            Event::Subscribe(subscribe) => return self.subscribes(&subscribe),
+            Event::Unsubscribe(unsubscribe) => {
+                let refused = |error| refused(error, unsubscribe.receipt.as_ref());
+                let key = self.leaving.find(&unsubscribe.target).map_err(refused)?;
+                let destination = self.leaving.unsubscribe(key).expect("it is live");
+                self.done.push(format!("unsubscribe {destination}"));
+                unsubscribe.receipt
+            }
+            Event::Settle(settle) => {
+                self.settles(&settle)?;
+                settle.receipt
+            }
+            Event::Commit(commit) => {
+                for operation in commit.operations {
+                    match operation {
+                        Operation::Send(send) => self.sends(&send),
+                        Operation::Settle(settle) => self.settles(&settle)?,
+                        other => panic!("{other:?}"),
+                    }
+                }
+                commit.receipt
+            }
+            Event::Done(receipt) => Some(receipt),
+            Event::Disconnect(receipt) => {
+                self.leaving.disconnected(receipt.as_ref());
+                None
+            }
+            other => panic!("{other:?}"),
+        };
+        if let Some(receipt) = receipt {
+            self.leaving.receipt(&receipt);
+        }
+        Ok(())
+    }
+
+    fn sends(&mut self, send: &stompbox::session::Send) {
+        let body = String::from_utf8_lossy(send.frame.body());
+        self.done.push(format!("send {} {body}", send.destination));
+    }
+
+    fn subscribes(&mut self, subscribe: &Subscribe) -> Result<(), Refusal> {
+        let refused = |error| refused(error, subscribe.receipt.as_ref());
+        let key = self.leaving.subscribe(subscribe).map_err(refused)?;
+        let id = subscribe.id.as_ref().unwrap_or(&subscribe.destination);
+        self.keys.insert(id.to_string(), key);
+        if self.confirms {
+            self.leaving.activate(key, subscribe.receipt.as_ref());
+        } else {
+            self.unconfirmed.push((key, subscribe.receipt.clone()));
+        }
+        Ok(())
+    }
+
+    fn settles(&mut self, settle: &Settle) -> Result<(), Refusal> {
+        let settled = self.leaving.settle(settle);
+        let verb = match settle.settlement {
+            Settlement::Acknowledged => "ack",
+            Settlement::Rejected => "nack",
+        };
+        if let Some(settled) = settled.map_err(|error| refused(error, settle.receipt.as_ref()))? {
+            self.done.push(format!("{verb} {} {:?}", settled.destination, settled.tags));
+        }
+        Ok(())
+    }
+}
+
+fn refused(error: SessionError, receipt: Option<&Receipt>) -> Refusal {
+    Refusal::from(error).with_receipt(receipt.cloned())
+}
+
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text").replace('\0', "^@")
+}

@@ -1,0 +1,23 @@
+//! The server's session as transcripts: what a client writes, and what it is answered.
+//!
+//! Tests are named after the rows of the protocol table that they show: `c` for the connection, `s`
+//! for subscriptions, acknowledgement and transactions, `f` for frames. In a transcript `^@` is NUL.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking"
+)]
+
+mod acknowledging;
+mod chunking;
+mod client;
+mod connecting;
+mod frames;
+mod heart_beats;
+mod leaving_model;
+mod limits;
+mod receipts;
+mod subscriptions;
+mod transactions;
