@@ -92,6 +92,10 @@ pub use turn::Turn;
 ///         self.broker.unsubscribe(from, who, turn)
 ///     }
 ///
+///     fn resume(&self, from: &Destination, who: SubscriberId, turn: &mut Turn) {
+///         self.broker.resume(from, who, turn);
+///     }
+///
 ///     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
 ///         self.broker.settle(settle, turn)
 ///     }

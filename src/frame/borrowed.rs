@@ -44,7 +44,7 @@ impl<'a> FrameRef<'a> {
         let rules = Rules { version, limits: *limits, leniency };
         let start = parse::ends_of_line(input, rules.cr_lf());
         let bytes = input.get(start..).unwrap_or_default();
-        let mut frame = Self { bytes, layout: Layout::new(Command::Send) };
+        let mut frame = Self { bytes, layout: Layout::default() };
         let progress = Scan::new().advance(&mut frame.layout, bytes, &rules);
         match progress.map_err(|error| error.in_stream(start as u64))? {
             Progress::Complete(len) => {

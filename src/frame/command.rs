@@ -21,6 +21,11 @@ macro_rules! commands {
                 match self { $(Self::$variant => $text,)+ }
             }
 
+            /// The command line with its end.
+            pub(super) const fn line(self) -> &'static [u8] {
+                match self { $(Self::$variant => concat!($text, "\n").as_bytes(),)+ }
+            }
+
             /// Reads a command line without its end of line; `None` for an unknown command.
             ///
             /// ```

@@ -4,10 +4,14 @@ use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::layout::Layout;
 use super::parse::{self, visits};
 use super::rules::Rules;
 use super::scan::{Progress, Scan};
 use super::{DecodeError, Frame, Leniency, Limits, Version};
+
+/// By how much a frame's buffer grows that is spread over several chunks.
+const GROWTH: usize = 4;
 
 /// Turns a stream of bytes, cut anywhere, into frames.
 ///
@@ -61,7 +65,7 @@ enum Nul {
 /// A frame whose end has not come.
 struct Partial {
     scan: Scan,
-    frame: Frame,
+    layout: Layout,
     /// The frame so far.
     bytes: BytesMut,
 }
@@ -136,11 +140,14 @@ impl Decoder {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        // Filled in where it lies: moving a frame costs as much as reading one.
-        let mut frame = Frame::blank();
-        match self.decode(&mut frame) {
-            Ok(true) => Ok(Some(frame)),
-            Ok(false) => Ok(None),
+        if self.waits() {
+            return Ok(None);
+        }
+        // Filled in where it lies, and moved once: that costs as much as reading a line.
+        let mut layout = Layout::default();
+        match self.decode(&mut layout) {
+            Ok(Some(bytes)) => Ok(Some(Frame::from_parts(bytes, layout))),
+            Ok(None) => Ok(None),
             Err(error) => Err(self.fail(error)),
         }
     }
@@ -158,14 +165,14 @@ impl Decoder {
         }
         let partial = self.partial.as_mut()?;
         let held = partial.bytes.len();
-        let layout = partial.frame.layout_mut();
-        if !partial.scan.has_seen(held) || !partial.scan.end_without_nul(layout, held) {
+        if !partial.scan.has_seen(held) || !partial.scan.end_without_nul(&mut partial.layout, held)
+        {
             return None;
         }
-        let partial = self.partial.take()?;
+        let Partial { layout, bytes, .. } = *self.partial.take()?;
         self.nul = Nul::Late;
         self.offset += held as u64;
-        Some(partial.into_frame())
+        Some(Frame::from_parts(bytes.freeze(), layout))
     }
 
     /// How many bytes are held: of an incomplete frame, and those not yet looked at.
@@ -180,73 +187,80 @@ impl Decoder {
         self.partial.is_some()
     }
 
-    /// Reads the next frame into `frame`; `false` if more bytes are needed.
-    fn decode(&mut self, frame: &mut Frame) -> Result<bool, DecodeError> {
+    /// Whether all that was fed has been looked at: a frame has begun and goes on.
+    fn waits(&self) -> bool {
+        self.input.is_empty()
+            && self.partial.as_ref().is_some_and(|partial| {
+                partial.scan.waits(&partial.layout, partial.bytes.len(), &self.rules)
+            })
+    }
+
+    /// Reads the next frame: notes in `layout` what is in it, and returns its bytes. `None` if more
+    /// bytes are needed.
+    fn decode(&mut self, layout: &mut Layout) -> Result<Option<Bytes>, DecodeError> {
         loop {
-            let complete =
-                if self.partial.is_some() { self.resume(frame)? } else { self.begin(frame)? };
+            let frame =
+                if self.partial.is_some() { self.resume(layout)? } else { self.begin(layout)? };
             if self.input.is_empty() && !self.backlog.is_empty() {
                 self.input = std::mem::take(&mut self.backlog).freeze();
             }
-            if complete || self.input.is_empty() {
-                return Ok(complete);
+            if frame.is_some() || self.input.is_empty() {
+                return Ok(frame);
             }
         }
     }
 
-    /// Reads a frame that begins in `input`. With `false`, some of it was consumed.
-    fn begin(&mut self, frame: &mut Frame) -> Result<bool, DecodeError> {
+    /// Reads a frame that begins in `input`. With `None`, some of it was consumed.
+    fn begin(&mut self, layout: &mut Layout) -> Result<Option<Bytes>, DecodeError> {
         self.skip_to_frame();
         if self.input.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let mut scan = Scan::new();
-        let progress = scan.advance(frame.layout_mut(), &self.input, &self.rules);
+        let progress = scan.advance(layout, &self.input, &self.rules);
         match progress.map_err(|error| error.in_stream(self.offset))? {
             Progress::Complete(len) => {
                 self.nul = Nul::Arrives;
                 self.offset += len as u64;
-                frame.set_bytes(self.input.split_to(len));
-                return Ok(true);
+                return Ok(Some(self.input.split_to(len)));
             }
             Progress::EndOfLine(len) => self.skip(len),
             Progress::Incomplete => {
                 visits::count(self.input.len());
                 let bytes = BytesMut::from(&self.input[..]);
-                let frame = std::mem::replace(frame, Frame::blank());
-                self.partial = Some(Box::new(Partial { scan, frame, bytes }));
+                let layout = std::mem::take(layout);
+                self.partial = Some(Box::new(Partial { scan, layout, bytes }));
                 self.input = Bytes::new();
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
-    /// Goes on with the frame in `partial`. With `false`, it is gone or `input` is used up.
-    fn resume(&mut self, frame: &mut Frame) -> Result<bool, DecodeError> {
-        let Some(mut partial) = self.partial.take() else {
-            return Ok(false);
+    /// Goes on with the frame in `partial`. With `None`, it is gone or `input` is used up.
+    fn resume(&mut self, layout: &mut Layout) -> Result<Option<Bytes>, DecodeError> {
+        let Some(partial) = &mut self.partial else {
+            return Ok(None);
         };
         loop {
-            let layout = partial.frame.layout_mut();
-            let progress = partial.scan.advance(layout, &partial.bytes, &self.rules);
+            let progress = partial.scan.advance(&mut partial.layout, &partial.bytes, &self.rules);
             match progress.map_err(|error| error.in_stream(self.offset))? {
                 Progress::Complete(len) => {
                     self.nul = Nul::Arrives;
                     self.offset += len as u64;
-                    *frame = partial.into_frame();
-                    return Ok(true);
+                    let bytes = std::mem::take(&mut partial.bytes).freeze();
+                    *layout = std::mem::take(&mut partial.layout);
+                    self.partial = None;
+                    return Ok(Some(bytes));
                 }
                 Progress::EndOfLine(len) => {
                     self.offset += len as u64;
-                    return Ok(false);
+                    self.partial = None;
+                    return Ok(None);
                 }
-                Progress::Incomplete if self.input.is_empty() => {
-                    self.partial = Some(partial);
-                    return Ok(false);
-                }
+                Progress::Incomplete if self.input.is_empty() => return Ok(None),
                 Progress::Incomplete => {
                     let claimed = partial.take(&self.input, &self.rules);
-                    self.consume(claimed);
+                    consume(&mut self.input, claimed);
                 }
             }
         }
@@ -265,16 +279,7 @@ impl Decoder {
 
     fn skip(&mut self, len: usize) {
         self.offset += len as u64;
-        self.consume(len);
-    }
-
-    /// Removes `len` octets from `input`, and lets go of its buffer at the end.
-    fn consume(&mut self, len: usize) {
-        if len == self.input.len() {
-            self.input = Bytes::new();
-        } else {
-            self.input.advance(len);
-        }
+        consume(&mut self.input, len);
     }
 
     #[cold]
@@ -301,16 +306,31 @@ impl fmt::Debug for Decoder {
 impl Partial {
     /// Takes from the front of `chunk` what the scan has a use for; returns how many octets.
     fn take(&mut self, chunk: &[u8], rules: &Rules) -> usize {
-        let layout = self.frame.layout_mut();
-        let claimed = self.scan.claim(layout, self.bytes.len(), chunk, &rules.limits);
+        let claimed = self.scan.claim(&self.layout, self.bytes.len(), chunk, &rules.limits);
         visits::count(claimed);
+        self.make_room(claimed, rules);
         self.bytes.extend_from_slice(chunk.get(..claimed).unwrap_or_default());
         claimed
     }
 
-    fn into_frame(mut self) -> Frame {
-        self.frame.set_bytes(self.bytes.freeze());
-        self.frame
+    /// Makes room for `more` octets and, where the bytes have to move for it, for as many as may
+    /// still come at this rate. Room that is not used is no memory yet, but each move is a copy.
+    fn make_room(&mut self, more: usize, rules: &Rules) {
+        let held = self.bytes.len();
+        if self.bytes.capacity() - held < more {
+            let reach = self.scan.reach(&self.layout, &rules.limits);
+            let room = reach.min(GROWTH * held).max(held + more);
+            self.bytes.reserve(room - held);
+        }
+    }
+}
+
+/// Removes `len` octets from the front of `input`, and lets go of its buffer at the end.
+fn consume(input: &mut Bytes, len: usize) {
+    if len == input.len() {
+        *input = Bytes::new();
+    } else {
+        input.advance(len);
     }
 }
 

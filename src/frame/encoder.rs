@@ -38,8 +38,7 @@ pub struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     /// Begins a frame behind what is in `out`: writes its command line.
     pub fn new(out: &'a mut BytesMut, version: Version, command: Command) -> Self {
-        out.extend_from_slice(command.as_str().as_bytes());
-        out.put_u8(b'\n');
+        out.extend_from_slice(command.line());
         Self::resume(out, version, command)
     }
 
@@ -144,12 +143,15 @@ impl fmt::Debug for Encoder<'_> {
     }
 }
 
+/// The most octets that [`put_end_of_head`] writes.
+pub(super) const END_OF_HEAD: usize = "content-length:18446744073709551615\n\n".len();
+
 /// Writes `content-length` where there is a body, and the blank line.
-fn put_end_of_head(out: &mut BytesMut, body_len: usize) {
+pub(super) fn put_end_of_head(out: &mut impl BufMut, body_len: usize) {
     if body_len > 0 {
-        out.extend_from_slice(HeaderName::ContentLength.as_str().as_bytes());
+        out.put_slice(HeaderName::ContentLength.as_str().as_bytes());
         out.put_u8(b':');
-        out.extend_from_slice(Decimal::of(body_len).digits());
+        out.put_slice(Decimal::of(body_len).digits());
         out.put_u8(b'\n');
     }
     out.put_u8(b'\n');

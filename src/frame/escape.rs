@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::{BufMut, BytesMut};
 use memchr::memchr;
 
-use super::{Command, Version};
+use super::{Command, Version, search};
 
 /// The escapes of STOMP 1.2, by the octet they stand for. Those of 1.1 are all but the last.
 const ESCAPES: [(u8, u8); 4] = [(b'\n', b'n'), (b':', b'c'), (b'\\', b'\\'), (b'\r', b'r')];
@@ -101,7 +101,7 @@ impl Escaping {
         if text.is_empty() && side == Side::Name {
             return None;
         }
-        if !text.iter().fold(false, |any, octet| any | is_special(*octet)) {
+        if is_plain(text) {
             return Some(text.len());
         }
         let mut len = text.len();
@@ -134,9 +134,15 @@ impl Escaping {
     }
 }
 
-/// Whether some version cannot write `octet` as it is, in a name or in a value.
-fn is_special(octet: u8) -> bool {
-    matches!(octet, 0 | b'\n' | b'\r' | b':' | b'\\')
+/// Whether every version writes `text` as it is, in a name or in a value.
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    !search::any(text, |octet| {
+        u8::from(octet == 0)
+            | u8::from(octet == b'\n')
+            | u8::from(octet == b'\r')
+            | u8::from(octet == b':')
+            | u8::from(octet == b'\\')
+    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! What is checked of a head as a whole, once its blank line has come.
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter};
 
 use super::error::quote;
 use super::escape::Escaping;
 use super::layout::Layout;
 use super::parse::{self, visits};
 use super::rules::Rules;
-use super::{Command, DecodeError, Fault, HeaderName, Version};
+use super::{Command, DecodeError, Fault, HeaderName, Version, search};
 
 /// A complete head: the octets from the command line to the blank line.
 pub(super) struct Head<'a> {
@@ -21,13 +21,9 @@ impl Head<'_> {
     /// them cannot fail. Returns the length of the body if the head says it.
     pub(super) fn check(self) -> Result<Option<usize>, DecodeError> {
         let Self { octets, layout, rules } = self;
-        visits::count(2 * octets.len());
-        if !octets.is_ascii()
-            && let Err(error) = std::str::from_utf8(octets)
-        {
-            return Err(fault_at(octets, error.valid_up_to(), Fault::InvalidUtf8));
-        }
-        if memchr2(0, b'\\', octets).is_some() {
+        let special =
+            |octet| u8::from(octet == 0) | u8::from(octet == b'\\') | u8::from(octet >= 0x80);
+        if search::any(octets, special) {
             check_special(octets, layout, rules)?;
         }
         if rules.leniency.padding() && version(layout, rules) == Version::V1_0 {
@@ -45,21 +41,32 @@ fn version(layout: &Layout, rules: &Rules) -> Version {
         Command::Connected => HeaderName::Version,
         _ => return rules.version,
     };
-    layout.find(header).map_or(Version::V1_0, |_| rules.version.max(Version::V1_1))
+    let said = layout.headers.find(header, 0);
+    said.map_or(Version::V1_0, |_| rules.version.max(Version::V1_1))
 }
 
 #[cold]
 fn trim_padding(octets: &[u8], layout: &mut Layout) {
     layout.padded = true;
-    layout.lines.update(|line| line.known = HeaderName::from_bytes(line.name(octets, true)));
+    let lines = layout.lines(octets);
+    let names: Vec<_> = lines.map(|line| HeaderName::from_bytes(line.name(octets, true))).collect();
+    for (index, name) in names.into_iter().enumerate() {
+        layout.headers.rename(index, name);
+    }
 }
 
-/// Checks a head that holds NUL or `\`.
+/// Checks a head that holds NUL, `\` or what is not ASCII.
 #[cold]
 fn check_special(octets: &[u8], layout: &mut Layout, rules: &Rules) -> Result<(), DecodeError> {
-    visits::count(octets.len());
+    visits::count(2 * octets.len());
+    if let Err(error) = std::str::from_utf8(octets) {
+        return Err(fault_at(octets, error.valid_up_to(), Fault::InvalidUtf8));
+    }
     if let Some(at) = memchr(0, octets) {
         return Err(fault_at(octets, at, Fault::NulInHead));
+    }
+    if memchr(b'\\', octets).is_none() {
+        return Ok(());
     }
     layout.escaping = Escaping::of(rules.version, layout.command);
     if layout.escaping == Escaping::None || rules.leniency.raw_backslash() {
@@ -69,7 +76,7 @@ fn check_special(octets: &[u8], layout: &mut Layout, rules: &Rules) -> Result<()
 }
 
 fn check_escapes(octets: &[u8], layout: &Layout, version: Version) -> Result<(), DecodeError> {
-    for line in layout.lines.iter() {
+    for line in layout.lines(octets) {
         let name = (line.name(octets, false), line.start);
         let value = (line.value(octets, false), line.colon + 1);
         for (text, start) in [name, value] {
@@ -91,28 +98,19 @@ fn content_length(
     layout: &Layout,
     rules: &Rules,
 ) -> Result<Option<usize>, DecodeError> {
-    let mut first = None;
-    for line in layout.lines.iter() {
-        if line.known != Some(HeaderName::ContentLength) {
-            continue;
-        }
-        let value = line.value(octets, layout.padded);
-        let at = line.start as usize;
-        let Ok((_, length)) = parse::content_length(value) else {
-            let fault = Fault::InvalidContentLength { found: quote(value) };
-            return Err(fault_at(octets, at, fault));
-        };
-        match first {
-            Some(first) if first != length => {
-                let fault = Fault::ConflictingContentLength { first, other: length };
-                return Err(fault_at(octets, at, fault));
-            }
-            _ => first = Some(length),
-        }
-    }
-    let Some(length) = first else {
+    let Some(index) = layout.headers.find(HeaderName::ContentLength, 0) else {
         return Ok(None);
     };
+    let length = content_length_at(index, octets, layout)?;
+    let mut index = index;
+    while let Some(next) = layout.headers.find(HeaderName::ContentLength, index + 1) {
+        let other = content_length_at(next, octets, layout)?;
+        if other != length {
+            let fault = Fault::ConflictingContentLength { first: length, other };
+            return Err(fault_in_line(next, octets, layout, fault));
+        }
+        index = next;
+    }
     let (command, limit) = (layout.command, rules.limits.body());
     if length > 0 && !rules.may_have_body(command) {
         return Err(fault_at(octets, octets.len(), Fault::UnexpectedBody { command }));
@@ -121,6 +119,25 @@ fn content_length(
         Ok(length) if length <= limit => Ok(Some(length)),
         _ => Err(fault_at(octets, octets.len(), Fault::BodyTooLong { limit })),
     }
+}
+
+/// The length that one `content-length` says.
+fn content_length_at(index: usize, octets: &[u8], layout: &Layout) -> Result<u64, DecodeError> {
+    let value = layout.value(index, octets);
+    match parse::content_length(value) {
+        Ok((_, length)) => Ok(length),
+        Err(_) => {
+            let fault = Fault::InvalidContentLength { found: quote(value) };
+            Err(fault_in_line(index, octets, layout, fault))
+        }
+    }
+}
+
+/// An error at the start of a header line.
+#[cold]
+fn fault_in_line(index: usize, octets: &[u8], layout: &Layout, fault: Fault) -> DecodeError {
+    let start = layout.line(index, octets).map_or(0, |line| line.start);
+    fault_at(octets, start as usize, fault)
 }
 
 /// An error at an offset of a head whose lines are to be counted.

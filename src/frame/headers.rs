@@ -35,7 +35,13 @@ impl<'a> Headers<'a> {
 
     /// The value of the first header called `name`.
     pub fn get<K: HeaderKey>(self, name: K) -> Option<Cow<'a, str>> {
-        self.get_all(name).next()
+        match name.known() {
+            Some(known) => {
+                let line = self.layout.find(known, self.bytes)?;
+                Some(self.header(line).value())
+            }
+            None => self.get_all(name).next(),
+        }
     }
 
     /// The values of all headers called `name`.
@@ -52,7 +58,7 @@ impl<'a> Headers<'a> {
     /// Whether there is a header called `name`.
     pub fn contains<K: HeaderKey>(self, name: K) -> bool {
         match name.known() {
-            Some(known) => self.layout.find(known).is_some(),
+            Some(known) => self.layout.headers.find(known, 0).is_some(),
             None => self.entries().any(|header| header.name() == name.as_text()),
         }
     }
@@ -65,22 +71,22 @@ impl<'a> Headers<'a> {
     /// The headers, each with its well-known name if it has one. Nothing is unescaped until it is
     /// asked for.
     pub fn entries(self) -> impl Iterator<Item = Header<'a>> {
-        self.layout.lines.iter().map(move |line| Header {
-            bytes: self.bytes,
-            line: *line,
-            escaping: self.layout.escaping,
-            padded: self.layout.padded,
-        })
+        self.layout.lines(self.bytes).map(move |line| self.header(line))
     }
 
     /// How many headers there are; repeated ones count each time.
     pub fn len(self) -> usize {
-        self.layout.lines.len()
+        self.layout.headers.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.len() == 0
+    }
+
+    fn header(self, line: HeaderLine) -> Header<'a> {
+        let Layout { escaping, padded, .. } = *self.layout;
+        Header { bytes: self.bytes, line, escaping, padded }
     }
 }
 

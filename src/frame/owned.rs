@@ -5,10 +5,12 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::escape::Escaping;
-use super::layout::{HeaderLine, Layout, offset};
+use super::encoder::{END_OF_HEAD, put_end_of_head};
+use super::escape::{self, Escaping};
+use super::layout::{Layout, offset};
+use super::octets::Octets;
 use super::verbatim::Verbatim;
-use super::{Command, Encoder, HeaderKey, Headers, Version};
+use super::{Command, Encoder, HeaderKey, HeaderName, Headers, Version};
 
 /// How much of a body `Debug` shows, in octets.
 const SHOWN_BODY: usize = 256;
@@ -34,79 +36,42 @@ const SHOWN_BODY: usize = 256;
 /// ```
 #[derive(Clone)]
 pub struct Frame {
-    bytes: Bytes,
+    /// The frame on the wire; what it was told in clear text stands there in clear text.
+    bytes: Octets,
     layout: Layout,
 }
 
 impl Frame {
     /// A frame without headers and without a body.
+    #[inline]
     pub fn new(command: Command) -> Self {
-        Self { bytes: Bytes::new(), layout: Layout::new(command) }
+        Self { bytes: Octets::begun(command.line()), layout: Layout::of_command(command) }
     }
 
     pub(super) fn from_parts(bytes: Bytes, layout: Layout) -> Self {
-        Self { bytes, layout }
-    }
-
-    /// A frame to be filled in by a decoder.
-    pub(super) fn blank() -> Self {
-        Self::new(Command::Send)
-    }
-
-    /// Where a decoder notes what it finds.
-    pub(super) fn layout_mut(&mut self) -> &mut Layout {
-        &mut self.layout
-    }
-
-    /// Gives the frame the bytes that its layout is of.
-    pub(super) fn set_bytes(&mut self, bytes: Bytes) {
-        self.bytes = bytes;
+        Self { bytes: Octets::Shared(bytes), layout }
     }
 
     /// Adds a header behind those that there are. What a version cannot represent is found out
     /// when the frame is encoded.
     ///
     /// A `content-length` is never needed: the encoder computes it, whatever is given here.
+    #[inline]
     #[must_use]
-    pub fn with_header<K: HeaderKey>(self, name: K, value: impl AsRef<str>) -> Self {
-        let Self { bytes, mut layout } = self.in_clear();
-        let at = layout.lines_end as usize;
-        let behind = Bytes::copy_from_slice(bytes.get(at..).unwrap_or_default());
-        let mut bytes = into_mut(bytes);
-        bytes.truncate(at);
-        bytes.extend_from_slice(name.as_text().as_bytes());
-        let colon = bytes.len();
-        bytes.extend_from_slice(b":");
-        bytes.extend_from_slice(value.as_ref().as_bytes());
-        let end = bytes.len();
-        bytes.extend_from_slice(b"\n");
-        layout.lines.push(HeaderLine {
-            start: offset(at),
-            colon: offset(colon),
-            end: offset(end),
-            known: name.known(),
-        });
-        layout.lines_end = offset(bytes.len());
-        let grown = offset(bytes.len() - at);
-        layout.body_start += grown;
-        layout.body_end += grown;
-        bytes.extend_from_slice(&behind);
-        Self { bytes: bytes.freeze(), layout }
+    pub fn with_header<K: HeaderKey>(mut self, name: K, value: impl AsRef<str>) -> Self {
+        self.add_header(name.as_text(), name.known(), value.as_ref());
+        self
     }
 
     /// Sets the body.
     ///
     /// Only SEND, MESSAGE and ERROR carry one (STOMP 1.2, "Body"); peers may refuse it elsewhere.
     /// A frame holds up to 4 GiB.
+    #[inline]
     #[must_use]
-    pub fn with_body(self, body: impl AsRef<[u8]>) -> Self {
-        let Self { bytes, mut layout } = self;
-        let mut bytes = into_mut(bytes);
-        bytes.truncate(layout.lines_end as usize);
-        layout.body_start = offset(bytes.len());
-        bytes.extend_from_slice(body.as_ref());
-        layout.body_end = offset(bytes.len());
-        Self { bytes: bytes.freeze(), layout }
+    pub fn with_body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.set_body(body.as_ref());
+        self
     }
 
     /// The command.
@@ -129,22 +94,24 @@ impl Frame {
         self.layout.body(&self.bytes)
     }
 
-    /// The body, sharing this frame's bytes.
+    /// The body; that of a decoded frame shares the frame's bytes, that of one that was built is
+    /// copied.
     pub fn body_bytes(&self) -> Bytes {
-        self.bytes.slice_ref(self.body())
+        self.bytes.share(self.body())
     }
 
     /// The same frame in a right-sized buffer of its own, for what outlives the batch it was read
     /// with.
     #[must_use]
     pub fn compact(self) -> Self {
-        Self { bytes: Bytes::copy_from_slice(&self.bytes), layout: self.layout }
+        let bytes = Octets::Shared(Bytes::copy_from_slice(&self.bytes));
+        Self { bytes, layout: self.layout }
     }
 
     /// How many octets [`encode_into`](Self::encode_into) writes.
     pub fn encoded_len(&self, version: Version) -> usize {
         let lines = match Verbatim::of(&self.layout, &self.bytes) {
-            Verbatim::Frame(bytes) => return bytes.len(),
+            Verbatim::Frame(bytes, end) => return bytes.len() + end.len(),
             Verbatim::Lines(lines) => lines.len(),
             Verbatim::Nothing => self.lines_len(version),
         };
@@ -157,8 +124,10 @@ impl Frame {
     /// A `content-length` is written wherever there is a body, whatever the frame's own says.
     pub fn encode_into(&self, version: Version, out: &mut BytesMut) -> usize {
         match Verbatim::of(&self.layout, &self.bytes) {
-            Verbatim::Frame(bytes) => {
+            Verbatim::Frame(bytes, end) => {
+                out.reserve(bytes.len() + end.len());
                 out.extend_from_slice(bytes);
+                out.extend_from_slice(end);
                 0
             }
             Verbatim::Lines(lines) => {
@@ -169,18 +138,62 @@ impl Frame {
         }
     }
 
-    /// The same frame with its headers in clear text, neither escaped nor padded, so that lines in
-    /// clear text can be added.
-    fn in_clear(self) -> Self {
-        if self.layout.escaping == Escaping::None && !self.layout.padded {
-            return self;
+    fn add_header(&mut self, name: &str, known: Option<HeaderName>, value: &str) {
+        self.clear_headers();
+        let Self { bytes, layout } = self;
+        let (name, value) = (name.as_bytes(), value.as_bytes());
+        let at = layout.lines_end as usize;
+        let behind = bytes.len() - at;
+        let grown = name.len() + value.len() + 2;
+        let mut own = bytes.take_own(grown);
+        own.extend_from_slice(name);
+        own.push(b':');
+        own.extend_from_slice(value);
+        own.push(b'\n');
+        if behind > 0
+            && let Some(moved) = own.get_mut(at..)
+        {
+            // The line in front of the blank line and the body that it was written behind.
+            moved.rotate_left(behind);
         }
-        let clear = Self::new(self.command());
-        let clear = self
-            .headers()
-            .iter()
-            .fold(clear, |frame, (name, value)| frame.with_header(name, value));
-        clear.with_body(self.body())
+        *bytes = Octets::Own(own);
+        layout.headers.push(at + name.len(), at + grown - 1, known);
+        let plain_name = match known {
+            Some(known) => known != HeaderName::ContentLength,
+            None => !name.is_empty() && escape::is_plain(name),
+        };
+        layout.verbatim &= plain_name && escape::is_plain(value);
+        layout.lines_end += offset(grown);
+        layout.body_start += offset(grown);
+        layout.body_end += offset(grown);
+    }
+
+    fn set_body(&mut self, body: &[u8]) {
+        let Self { bytes, layout } = self;
+        let mut own = bytes.take_own(END_OF_HEAD + body.len() + 1);
+        own.truncate(layout.lines_end as usize);
+        match layout.headers.find(HeaderName::ContentLength, 0) {
+            None => put_end_of_head(&mut own, body.len()),
+            // It stays among the headers, as it was given. The encoder writes its own.
+            Some(_) => own.push(b'\n'),
+        }
+        layout.body_start = offset(own.len());
+        own.extend_from_slice(body);
+        layout.body_end = offset(own.len());
+        own.push(0);
+        *bytes = Octets::Own(own);
+    }
+
+    /// Turns the headers into clear text, neither escaped nor padded, so that lines in clear text
+    /// can be added.
+    fn clear_headers(&mut self) {
+        if self.layout.escaping == Escaping::None && !self.layout.padded {
+            return;
+        }
+        let headers = self.headers().iter();
+        let clear = headers
+            .fold(Self::new(self.command()), |frame, (name, value)| frame.with_header(name, value));
+        *self = clear.with_body(self.body());
     }
 
     /// How many octets the header lines take, one by one and without `content-length`.
@@ -242,9 +255,4 @@ pub(super) fn debug(
         debug.field("body", &shown);
     }
     debug.finish()
-}
-
-/// The bytes to write to: the same ones if nobody shares them.
-fn into_mut(bytes: Bytes) -> BytesMut {
-    bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
 }

@@ -9,10 +9,10 @@ use nom::bytes::complete::{tag, take_while1};
 use nom::combinator::{all_consuming, map, map_opt, rest, verify};
 use nom::error::{ErrorKind, ParseError};
 use nom::multi::many0_count;
-use nom::sequence::{separated_pair, terminated};
+use nom::sequence::pair;
 use nom::{Err, IResult, Needed, Parser};
 
-use super::Command;
+use super::{Command, search};
 
 /// What a parser expected and did not find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +42,20 @@ impl ParseError<&[u8]> for Expected {
 }
 
 /// A line without its LF; `Incomplete` while the LF is not there. A CR before the LF is left in.
-pub(super) fn line(input: &[u8]) -> Parsed<'_, &[u8]> {
-    terminated(until(b'\n'), tag("\n")).parse(input)
+///
+/// The first `searched` octets are known to hold no LF.
+#[inline]
+pub(super) fn line(searched: usize) -> impl Fn(&[u8]) -> Parsed<'_, &[u8]> {
+    move |input| {
+        let found = search::near(b'\n', input.get(searched..).unwrap_or_default());
+        ended(input, found.map(|at| searched + at)).ok_or(Err::Incomplete(Needed::Unknown))
+    }
 }
 
 /// A body that ends at the first NUL, without it; `Incomplete` while the NUL is not there.
+#[inline]
 pub(super) fn body(input: &[u8]) -> Parsed<'_, &[u8]> {
-    terminated(until(0), tag("\0")).parse(input)
+    ended(input, search::far(0, input)).ok_or(Err::Incomplete(Needed::Unknown))
 }
 
 /// The NUL after a body whose length was known.
@@ -57,11 +64,16 @@ pub(super) fn nul(input: &[u8]) -> Parsed<'_, &[u8]> {
 }
 
 /// How many octets of ends of line stand in front of a frame.
+#[inline]
 pub(super) fn ends_of_line(input: &[u8], cr_lf: bool) -> usize {
+    if !matches!(input, [b'\n' | b'\r', ..]) {
+        return 0;
+    }
     let end_of_line = |input| {
         if cr_lf { alt((tag("\n"), tag("\r\n"))).parse(input) } else { tag("\n").parse(input) }
     };
-    let rest: Parsed<'_, usize> = many0_count(end_of_line).parse(input);
+    let behind = search::behind(b'\n', input);
+    let rest: Parsed<'_, usize> = many0_count(end_of_line).parse(behind);
     rest.map_or(0, |(rest, _)| input.len() - rest.len())
 }
 
@@ -71,9 +83,9 @@ pub(super) fn command_line(line: &[u8]) -> Parsed<'_, Command> {
 }
 
 /// A whole header line, split at its first colon into name and value as they are.
+#[inline]
 pub(super) fn header_line(line: &[u8]) -> Parsed<'_, (&[u8], &[u8])> {
-    let name = verify(upto(b':'), |name: &[u8]| !name.is_empty());
-    separated_pair(name, tag(":"), rest).parse(line)
+    pair(verify(header_name, |name: &[u8]| !name.is_empty()), rest).parse(line)
 }
 
 /// The whole value of `content-length`. A number too large for 64 bits is as good as the largest.
@@ -87,27 +99,17 @@ pub(super) fn content_length(value: &[u8]) -> Parsed<'_, u64> {
     .parse(value)
 }
 
-/// What stands before the first `delimiter`, which may be yet to come.
-fn until(delimiter: u8) -> impl Fn(&[u8]) -> Parsed<'_, &[u8]> {
-    move |input| match find(delimiter, input) {
-        Some((before, rest)) => Ok((rest, before)),
-        None => Err(Err::Incomplete(Needed::new(1))),
-    }
+/// What stands before the first colon of a whole line; the colon is consumed.
+#[inline]
+fn header_name(line: &[u8]) -> Parsed<'_, &[u8]> {
+    ended(line, search::near(b':', line)).ok_or(Err::Error(Expected::Colon))
 }
 
-/// What stands before the first `:` of a whole line.
-fn upto(delimiter: u8) -> impl Fn(&[u8]) -> Parsed<'_, &[u8]> {
-    move |input| match find(delimiter, input) {
-        Some((before, rest)) => Ok((rest, before)),
-        None => Err(Err::Error(Expected::Colon)),
-    }
-}
-
-/// Splits `input` in front of the first `delimiter`.
-fn find(delimiter: u8, input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let found = memchr::memchr(delimiter, input);
-    visits::count(found.map_or(input.len(), |at| at + 1));
-    input.split_at_checked(found?)
+/// What stands behind the delimiter, and before it.
+#[inline]
+fn ended(input: &[u8], delimiter: Option<usize>) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = input.split_at_checked(delimiter?)?;
+    Some((rest.get(1..)?, before))
 }
 
 /// Counts how many octets are looked at, to show that it is a constant number of times each.
@@ -139,9 +141,12 @@ mod tests {
 
     #[test]
     fn a_line_ends_at_its_lf() {
-        assert_eq!(line(b"SEND\nfoo"), Ok((&b"foo"[..], &b"SEND"[..])));
-        assert_eq!(line(b"a\rb\r\n"), Ok((&b""[..], &b"a\rb\r"[..])));
-        assert!(matches!(line(b"SEND\r"), Err(Err::Incomplete(_))));
+        assert_eq!(line(0)(b"SEND\nfoo"), Ok((&b"foo"[..], &b"SEND"[..])));
+        assert_eq!(line(0)(b"a\rb\r\n"), Ok((&b""[..], &b"a\rb\r"[..])));
+        assert_eq!(line(3)(b"SEND\n\n"), Ok((&b"\n"[..], &b"SEND"[..])));
+        for searched in 0..6 {
+            assert!(matches!(line(searched)(b"SEND\r"), Err(Err::Incomplete(_))));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::error::quote;
 use super::head::Head;
-use super::layout::{HeaderLine, Layout, offset};
+use super::layout::{Layout, offset};
 use super::parse::{self, Expected};
 use super::rules::Rules;
 use super::{DecodeError, Fault, HeaderName, Limits};
@@ -40,7 +40,7 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Scan {
     stage: Stage,
-    /// Where the line that is being searched for begins.
+    /// Where the line that is being searched for begins, in the head.
     line: usize,
     /// In front of it no delimiter is left.
     position: usize,
@@ -75,7 +75,7 @@ impl Scan {
         let found = match self.stage {
             Stage::SizedBody => return window,
             Stage::OpenBody => parse::body(chunk),
-            Stage::CommandLine | Stage::HeaderLines => parse::line(chunk),
+            Stage::CommandLine | Stage::HeaderLines => parse::line(0)(chunk),
         };
         let (before, claimed) = match found {
             Ok((_, before)) => (before.len(), before.len() + 1),
@@ -90,6 +90,14 @@ impl Scan {
         self.stage == Stage::SizedBody || self.position == held
     }
 
+    /// Whether the `held` octets that there are neither end what is searched for, nor reach a limit,
+    /// nor are a body that may not be.
+    pub(super) fn waits(&self, layout: &Layout, held: usize, rules: &Rules) -> bool {
+        let has_body = self.stage == Stage::OpenBody && held > layout.body_start as usize;
+        let refused = has_body && !rules.may_have_body(layout.command);
+        self.has_seen(held) && held < self.reach(layout, &rules.limits) && !refused
+    }
+
     /// Ends the frame behind `held` octets although its NUL is missing; `false` if something else
     /// is missing too.
     pub(super) fn end_without_nul(&self, layout: &mut Layout, held: usize) -> bool {
@@ -102,7 +110,7 @@ impl Scan {
     }
 
     /// How many octets of the frame can be of use at this stage.
-    fn reach(&self, layout: &Layout, limits: &Limits) -> usize {
+    pub(super) fn reach(&self, layout: &Layout, limits: &Limits) -> usize {
         match self.stage {
             Stage::CommandLine => COMMAND_LINE + 1,
             Stage::HeaderLines => limits.head(),
@@ -124,50 +132,66 @@ impl<'a> Pass<'a> {
     /// Goes on in `bytes`, which begin with the frame's command line.
     fn advance(&mut self) -> Result<Progress, DecodeError> {
         if self.scan.stage == Stage::CommandLine {
-            let Some(line) = self.next_line()? else {
-                return Ok(Progress::Incomplete);
+            let window = self.window();
+            let Ok((behind, line)) = parse::line(self.scan.position)(window) else {
+                return self.no_line(window).map(|()| Progress::Incomplete);
             };
+            let line = self.without_cr(line);
+            let end = window.len() - behind.len();
             if line.is_empty() {
-                return Ok(Progress::EndOfLine(self.scan.line));
+                return Ok(Progress::EndOfLine(end));
             }
-            self.command_line(line)?;
+            self.command_line(line, end)?;
         }
-        while self.scan.stage == Stage::HeaderLines {
-            let start = self.scan.line;
-            let Some(line) = self.next_line()? else {
-                return Ok(Progress::Incomplete);
-            };
-            if line.is_empty() {
-                self.layout.lines_end = offset(start);
-                self.end_of_head()?;
-            } else {
-                self.header_line(line, start)?;
-            }
+        if self.scan.stage == Stage::HeaderLines && !self.header_lines()? {
+            return Ok(Progress::Incomplete);
         }
         self.body()
     }
 
-    /// The next line without its end, and the scan behind it.
+    /// What can be of use of the bytes that there are.
     #[inline]
-    fn next_line(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+    fn window(&self) -> &'a [u8] {
         let reach = self.scan.reach(self.layout, &self.rules.limits);
-        let window = self.bytes.get(..reach).unwrap_or(self.bytes);
-        let unsearched = window.get(self.scan.position..).unwrap_or_default();
-        let Ok((_, found)) = parse::line(unsearched) else {
-            self.scan.position = window.len();
-            if window.len() < reach {
-                return Ok(None);
+        self.bytes.get(..reach).unwrap_or(self.bytes)
+    }
+
+    /// The header lines and the blank line behind them; `false` if they go on.
+    fn header_lines(&mut self) -> Result<bool, DecodeError> {
+        let window = self.window();
+        let mut rest = window.get(self.scan.line..).unwrap_or_default();
+        // Only the first line can have been searched before.
+        let mut next = parse::line(self.scan.position.saturating_sub(self.scan.line))(rest);
+        while let Ok((behind, line)) = next {
+            let start = window.len() - rest.len();
+            let line = self.without_cr(line);
+            rest = behind;
+            if line.is_empty() {
+                self.layout.lines_end = offset(start);
+                return self.end_of_head(window.len() - rest.len()).map(|()| true);
             }
-            return Err(self.too_long(window, reach));
-        };
-        let end = self.scan.position + found.len();
-        let line = self.bytes.get(self.scan.line..end).unwrap_or_default();
-        self.scan.line = end + 1;
-        self.scan.position = end + 1;
-        Ok(Some(match line.strip_suffix(b"\r") {
-            Some(line) if self.rules.cr_lf() => line,
+            self.header_line(line, start)?;
+            next = parse::line(0)(rest);
+        }
+        self.scan.line = window.len() - rest.len();
+        self.no_line(window).map(|()| false)
+    }
+
+    /// A line without the CR in front of its LF, where that belongs to the end of the line.
+    #[inline]
+    fn without_cr(&self, line: &'a [u8]) -> &'a [u8] {
+        match line {
+            [line @ .., b'\r'] if self.rules.cr_lf() => line,
             _ => line,
-        }))
+        }
+    }
+
+    /// There is no end of line yet: all of `window` is searched.
+    #[cold]
+    fn no_line(&mut self, window: &[u8]) -> Result<(), DecodeError> {
+        self.scan.position = window.len();
+        let reach = self.scan.reach(self.layout, &self.rules.limits);
+        if window.len() < reach { Ok(()) } else { Err(self.too_long(window, reach)) }
     }
 
     #[cold]
@@ -195,10 +219,13 @@ impl<'a> Pass<'a> {
         Fault::CrLf { version: self.rules.version }
     }
 
-    fn command_line(&mut self, line: &[u8]) -> Result<(), DecodeError> {
+    /// A command line that ends in front of octet `end`.
+    fn command_line(&mut self, line: &[u8], end: usize) -> Result<(), DecodeError> {
         let (_, command) = parse::command_line(line).map_err(|_| self.no_command(line))?;
         self.layout.command = command;
-        self.layout.lines_start = offset(self.scan.line);
+        self.layout.lines_start = offset(end);
+        self.scan.line = end;
+        self.scan.position = end;
         self.scan.stage = Stage::HeaderLines;
         Ok(())
     }
@@ -206,7 +233,7 @@ impl<'a> Pass<'a> {
     #[inline]
     fn header_line(&mut self, line: &[u8], start: usize) -> Result<(), DecodeError> {
         let limit = self.rules.limits.headers();
-        if self.layout.lines.len() >= limit {
+        if self.layout.headers.len() >= limit {
             return Err(self.error(start, Fault::TooManyHeaders { limit }));
         }
         let name = match parse::header_line(line) {
@@ -220,18 +247,15 @@ impl<'a> Pass<'a> {
                 return Err(self.error(start, fault));
             }
         };
-        self.layout.lines.push(HeaderLine {
-            start: offset(start),
-            colon: offset(start + name.len()),
-            end: offset(start + line.len()),
-            known: HeaderName::from_bytes(name),
-        });
+        let known = HeaderName::from_bytes(name);
+        self.layout.headers.push(start + name.len(), start + line.len(), known);
         Ok(())
     }
 
-    /// The head is complete: checks it as a whole, and finds out how the body ends.
-    fn end_of_head(&mut self) -> Result<(), DecodeError> {
-        let start = self.scan.line;
+    /// The head ends in front of octet `start`: checks it as a whole, and finds out how the body
+    /// ends.
+    fn end_of_head(&mut self, start: usize) -> Result<(), DecodeError> {
+        self.scan.position = start;
         let octets = self.bytes.get(..start).unwrap_or_default();
         let head = Head { octets, layout: self.layout, rules: self.rules };
         let content_length = head.check()?;
@@ -292,7 +316,7 @@ impl<'a> Pass<'a> {
     /// The number of the line behind those that are done.
     fn line_number(&self) -> usize {
         let behind_head = matches!(self.scan.stage, Stage::OpenBody | Stage::SizedBody);
-        self.layout.lines.len() + 2 + usize::from(behind_head)
+        self.layout.headers.len() + 2 + usize::from(behind_head)
     }
 
     #[cold]

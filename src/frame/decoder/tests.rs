@@ -159,6 +159,22 @@ fn one_octet_over_a_limit_is_refused() {
 }
 
 #[test]
+fn f8_a_body_that_may_not_be_is_refused_with_its_first_octet() {
+    for feed in [Decoder::feed_slice as fn(&mut Decoder, &[u8]), |decoder, chunk| {
+        decoder.feed(Bytes::copy_from_slice(chunk));
+    }] {
+        let mut decoder = decoder();
+        for octet in b"BEGIN\n\n" {
+            feed(&mut decoder, &[*octet]);
+            assert!(matches!(decoder.next_frame(), Ok(None)));
+        }
+        feed(&mut decoder, b"x");
+        let error = decoder.next_frame().unwrap_err();
+        assert_eq!(*error.fault(), Fault::UnexpectedBody { command: Command::Begin });
+    }
+}
+
+#[test]
 fn a_version_applies_from_the_next_frame() {
     let mut decoder = decoder();
     decoder.feed_slice(b"SEND\na:\\n\n\n\0SEND\na:\\n\n\n\0");

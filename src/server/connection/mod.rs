@@ -194,8 +194,9 @@ impl Connection {
         }
         // A transaction may have left messages for handlers.
         self.poll_handling(context, &mut turn);
-        self.finish(now);
+        // What was published is delivered before a DISCONNECT behind it ends the subscriptions.
         drop(turn);
+        self.finish(now);
         self.outlet.flush(now);
         self.resume_queues(now);
         if stopped {
