@@ -9,6 +9,7 @@ use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server,
     ServerSettings, WebSocketPaths,
 };
+use stompbox::session::SessionSettings;
 
 /// How long connections may take to close after Ctrl-C.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -50,6 +51,9 @@ struct Serve {
     /// How many seconds a connection may take to send CONNECT.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     connect_timeout: u64,
+    /// Refuse what the specifications do not allow, though clients in use send it.
+    #[arg(long)]
+    strict: bool,
 }
 
 fn main() -> ExitCode {
@@ -68,6 +72,9 @@ fn main() -> ExitCode {
 impl Serve {
     async fn run(self) -> Result<(), Box<dyn Error>> {
         let mut settings = ServerSettings::default();
+        if self.strict {
+            settings.session = SessionSettings::strict();
+        }
         settings.session.connect_timeout = Duration::from_secs(self.connect_timeout);
         let mut builder = Server::builder().settings(settings);
         if let (Some(login), Some(passcode)) = (self.login, self.passcode) {

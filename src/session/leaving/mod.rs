@@ -75,6 +75,8 @@ pub struct LeavingCounters {
     pub headers_left_out: u64,
     /// ACKs and NACKs of what was settled before.
     pub settled_before: u64,
+    /// How often delivery to a subscription paused, since as much was unsettled as may be.
+    pub pauses: u64,
 }
 
 impl<E: Envelope> Leaving<E> {
@@ -107,6 +109,11 @@ impl<E: Envelope> Leaving<E> {
     /// What was counted.
     pub fn counters(&self) -> LeavingCounters {
         self.counters
+    }
+
+    /// What was counted since this was last asked: for totals over many connections.
+    pub fn take_counters(&mut self) -> LeavingCounters {
+        std::mem::take(&mut self.counters)
     }
 
     /// Whether an ERROR, or what ends the transport, was said.
@@ -191,6 +198,7 @@ impl<E: Envelope> Leaving<E> {
         }
         if !self.is_over() && !self.release(key) {
             self.paused.push_back(key);
+            self.counters.pauses += 1;
         }
     }
 
@@ -208,6 +216,11 @@ impl<E: Envelope> Leaving<E> {
     /// Finds what an UNSUBSCRIBE ends.
     pub fn find(&self, target: &UnsubscribeTarget) -> Result<SubscriptionKey, SessionError> {
         self.subscriptions.find(target)
+    }
+
+    /// The id that the client gave a live subscription; `None` if it gave none, as STOMP 1.0 allows.
+    pub fn subscription_id(&self, key: SubscriptionKey) -> Option<&str> {
+        self.subscriptions.id_of(key)
     }
 
     /// Ends a subscription: from now on none of its deliveries is sent. Returns its destination, or
@@ -252,6 +265,7 @@ impl<E: Envelope> Leaving<E> {
             if settles && subscription.held.is_none() && full {
                 subscription.held = Some(VecDeque::new());
                 self.paused.push_back(key);
+                self.counters.pauses += 1;
             }
             match &mut subscription.held {
                 Some(held) => held.push_back(self.waiting.hold(delivery.clone())),
@@ -372,10 +386,7 @@ impl<E: Envelope> Leaving<E> {
     fn wrap(&mut self, payload: &[u8]) {
         let kind = self.encoder.kind(true);
         let envelope = &self.encoder.envelope;
-        self.waiting.append(|out| {
-            envelope.open(kind, payload.len(), out);
-            out.extend_from_slice(payload);
-        });
+        self.waiting.append(|out| envelope.wrap(kind, payload, out));
     }
 
     fn say(&mut self, command: Command, body: &[u8], head: impl FnOnce(&mut Encoder<'_>)) {
