@@ -1,5 +1,7 @@
 //! What one connection may hold, and what happens beyond.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use stompbox::frame::Limits;
 use stompbox::session::{Limit, SessionError};
@@ -78,6 +80,36 @@ fn the_first_frame_behind_connect_has_the_limits_of_one_who_is_known() {
     let both = format!("CONNECT\naccept-version:1.2\n\n^@SEND\ndestination:/a\n\n{large}^@");
     client.says(&both);
     assert_eq!(client.done, [format!("send /a {large}")]);
+}
+
+#[test]
+fn bytes_of_subscriptions_are_limited() {
+    let mut settings = settings();
+    settings.subscription_bytes = 1_000;
+    let mut client = connected_with("1.2", settings);
+    let long = "x".repeat(400);
+    for id in 0..10 {
+        client.says(&format!("SUBSCRIBE\nid:{id}\ndestination:/{long}\n\n^@"));
+        client.says(&format!("UNSUBSCRIBE\nid:{id}\n\n^@"));
+    }
+    assert!(client.refusal.is_none(), "what has ended counts no more");
+    for id in 0..3 {
+        client.says(&format!("SUBSCRIBE\nid:{id}\ndestination:/{long}\n\n^@"));
+    }
+    assert_eq!(client.error().limit(), Some(Limit::SubscriptionBytes));
+}
+
+#[test]
+fn what_is_too_slow_exceeds_a_limit_too() {
+    let limit = Duration::from_secs(1);
+    for (error, of) in [
+        (SessionError::SlowConsumer { waiting: 2, limit: 1 }, Some(Limit::WaitingBytes)),
+        (SessionError::NotReading { limit }, Some(Limit::ReadTime)),
+        (SessionError::ConnectTimeout { limit }, Some(Limit::ConnectTime)),
+        (SessionError::HeartBeatMissed { silence: limit }, None),
+    ] {
+        assert_eq!(error.limit(), of, "{error}");
+    }
 }
 
 #[test]

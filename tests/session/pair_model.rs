@@ -60,7 +60,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Something that a transaction holds back.
 enum Held {
     Send { queue: bool, body: String },
-    Ack { subscription: String, body: String },
+    Ack { subscription: String, delivery: Delivered },
+}
+
+/// One delivery: what was rejected comes again as another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Delivered {
+    number: usize,
+    body: String,
 }
 
 #[derive(Default)]
@@ -72,7 +79,7 @@ struct Model {
     listeners: BTreeSet<String>,
     transactions: BTreeMap<String, Vec<Held>>,
     /// What each consumer was delivered and the model has not settled, oldest first.
-    unsettled: BTreeMap<String, Vec<String>>,
+    unsettled: BTreeMap<String, Vec<Delivered>>,
     /// What the queue was sent.
     queued: BTreeSet<String>,
     /// What was acknowledged: it never comes again.
@@ -98,17 +105,19 @@ impl Model {
     }
 
     /// Settles what the subscription still holds: up to this one, or it alone.
-    fn takes(&mut self, subscription: &str, body: &str) -> Vec<String> {
+    fn takes(&mut self, subscription: &str, delivery: &Delivered) -> Vec<Delivered> {
         let Some(cumulative) = self.consumers.get(subscription) else { return Vec::new() };
         let unsettled = self.unsettled.get_mut(subscription).expect("it consumes");
-        let Some(place) = unsettled.iter().position(|held| held == body) else { return Vec::new() };
+        let Some(place) = unsettled.iter().position(|held| held == delivery) else {
+            return Vec::new();
+        };
         let first = if *cumulative { 0 } else { place };
         unsettled.drain(first..=place).collect()
     }
 
-    fn acked(&mut self, subscription: &str, body: &str) {
-        let settled = self.takes(subscription, body);
-        self.settled.extend(settled);
+    fn acked(&mut self, subscription: &str, delivery: &Delivered) {
+        let settled = self.takes(subscription, delivery);
+        self.settled.extend(settled.into_iter().map(|delivery| delivery.body));
     }
 }
 
@@ -190,23 +199,24 @@ impl Run {
     }
 
     /// A delivery that its consumer has not settled, as far as the model knows.
-    fn delivered(&self, which: Index) -> Option<(String, String)> {
-        let unsettled = self.model.unsettled.iter();
-        pick(which, unsettled.flat_map(|(id, bodies)| bodies.iter().map(move |body| (id, body))))
-            .map(|(id, body)| (id.clone(), body.clone()))
+    fn delivered(&self, which: Index) -> Option<(String, Delivered)> {
+        let of_all = self.model.unsettled.iter().flat_map(|(id, deliveries)| {
+            deliveries.iter().map(move |delivery| (id.clone(), delivery.clone()))
+        });
+        pick(which, of_all)
     }
 
     fn ack(&mut self, which: Index, transaction: Option<Index>) {
-        let Some((subscription, body)) = self.delivered(which) else { return };
+        let Some((subscription, delivery)) = self.delivered(which) else { return };
         let open = self.model.transactions.keys().cloned();
         let transaction = transaction.and_then(|which| pick(which, open));
-        let request = self.pair.ack(&body, transaction.as_deref());
+        let request = self.pair.ack(&delivery.body, transaction.as_deref());
         self.model.requests.push(request.to_string());
         match transaction {
-            None => self.model.acked(&subscription, &body),
+            None => self.model.acked(&subscription, &delivery),
             Some(id) => {
                 let held = self.model.transactions.get_mut(&id).expect("it is open");
-                held.push(Held::Ack { subscription, body });
+                held.push(Held::Ack { subscription, delivery });
             }
         }
     }
@@ -215,11 +225,11 @@ impl Run {
         if self.pair.client.version() == Version::V1_0 {
             return;
         }
-        let Some((subscription, body)) = self.delivered(which) else { return };
-        let request = self.pair.nack(&body);
+        let Some((subscription, delivery)) = self.delivered(which) else { return };
+        let request = self.pair.nack(&delivery.body);
         self.model.requests.push(request.to_string());
         // They come again, to whichever consumer.
-        self.model.takes(&subscription, &body);
+        self.model.takes(&subscription, &delivery);
     }
 
     fn end(&mut self, which: Index, commits: bool) {
@@ -229,7 +239,9 @@ impl Run {
             for held in held {
                 match held {
                     Held::Send { queue, body } => self.model.sent(queue, body),
-                    Held::Ack { subscription, body } => self.model.acked(&subscription, &body),
+                    Held::Ack { subscription, delivery } => {
+                        self.model.acked(&subscription, &delivery);
+                    }
                 }
             }
             self.pair.client.commit(&id, Confirm::Receipt)
@@ -247,7 +259,8 @@ impl Run {
             {
                 let body = body.trim_end_matches(" again").to_owned();
                 assert!(!self.model.settled.contains(&body), "{body} was settled");
-                unsettled.push(body);
+                self.model.last += 1;
+                unsettled.push(Delivered { number: self.model.last, body });
             }
             self.told.push(told);
         }

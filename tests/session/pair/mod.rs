@@ -136,7 +136,10 @@ impl Pair {
     /// Everything that can be done at this instant.
     fn moves(&mut self) {
         loop {
-            let mut moved = self.client_writes() | self.node.write(&mut self.down, self.now);
+            let mut moved = self.client_writes();
+            while self.node.write(&mut self.down, self.now) {
+                moved = true;
+            }
             while let Some(bytes) = self.up.read(self.now) {
                 self.node.receive(bytes, self.now);
                 moved = true;

@@ -27,12 +27,19 @@ pub(crate) struct Node {
 }
 
 /// Where deliveries leave.
-struct ToWire(Mutex<Leaving<Bare>>);
+struct ToWire {
+    leaving: Mutex<Leaving<Bare>>,
+    /// Subscriptions whose queue waits to be told that all was written.
+    stalled: Mutex<Vec<SubscriptionKey>>,
+}
 
 impl Outlet for ToWire {
     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
-        let taken = self.0.lock().deliver(to, deliveries).expect("there is room");
-        if taken { Taken::Queued } else { Taken::Gone }
+        if !self.leaving.lock().deliver(to, deliveries).expect("there is room") {
+            return Taken::Gone;
+        }
+        self.stalled.lock().push(to);
+        Taken::Queued
     }
 }
 
@@ -47,7 +54,7 @@ impl Node {
         Self {
             broker: Arc::clone(broker),
             session: ServerSession::new(Arc::clone(settings), now),
-            outlet: Arc::new(ToWire(Mutex::new(leaving))),
+            outlet: Arc::new(ToWire { leaving: Mutex::new(leaving), stalled: Mutex::default() }),
             connection,
             refusal: None,
             gone: false,
@@ -55,7 +62,7 @@ impl Node {
     }
 
     pub(crate) fn leaving(&self) -> MutexGuard<'_, Leaving<Bare>> {
-        self.outlet.0.lock()
+        self.outlet.leaving.lock()
     }
 
     /// Takes what was read and does what it asks for.
@@ -81,7 +88,25 @@ impl Node {
         leaving.take(&mut out, super::TAKEN_AT_ONCE, now);
         let taken = wire.write(&out, now);
         leaving.put_back(&out[taken..]);
+        let written = !leaving.is_waiting();
+        drop(leaving);
+        if written {
+            self.resume_queues(now);
+        }
         taken > 0
+    }
+
+    /// Tells queues that their messages have been written, and that there is room for more.
+    fn resume_queues(&self, now: Instant) {
+        let stalled = std::mem::take(&mut *self.outlet.stalled.lock());
+        for key in stalled {
+            let destination = self.leaving().active_destination(key).map(str::to_owned);
+            if let Some(destination) = destination {
+                let destination = destination.parse().expect("it was subscribed to");
+                let mut turn = Turn::new(now);
+                self.broker.resume(&destination, self.subscriber(key), &mut turn);
+            }
+        }
     }
 
     /// Whether the server's last word was said and written.
