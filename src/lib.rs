@@ -71,6 +71,6 @@ pub mod session;
 pub mod websocket;
 
 /// The README's code, so that it compiles.
-#[cfg(all(doctest, feature = "app"))]
+#[cfg(all(doctest, feature = "app", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

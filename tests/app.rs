@@ -267,8 +267,7 @@ async fn disconnect_is_answered_when_all_messages_are_handled() {
 async fn authenticate(request: ConnectRequest) -> Result<Principal, AuthenticationError> {
     // Deciding may take its time.
     tokio::task::yield_now().await;
-    let cookie = request.upgrade().and_then(|upgrade| upgrade.headers.get("cookie"));
-    if let Some(name) = cookie.and_then(|cookie| cookie.to_str().ok()?.strip_prefix("user=")) {
+    if let Some(name) = request.cookie("user") {
         return Ok(Principal::new(name));
     }
     match (request.login(), request.passcode().as_deref()) {
@@ -316,6 +315,47 @@ async fn who_is_refused_is_told_so_and_not_served() {
 }
 
 #[tokio::test]
+async fn what_kept_credentials_from_being_checked_is_for_the_program_only() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let noting = Arc::clone(&told);
+    let app = App::new()
+        .on_error(move |report| {
+            assert_eq!(report.destination(), None);
+            let source = report.source().map(ToString::to_string);
+            noting.lock().unwrap().push((report.to_string(), source));
+        })
+        .authenticate(async |request: ConnectRequest| match request.login() {
+            None => Err(AuthenticationError::new("a login is needed")),
+            Some(_) => Err(AuthenticationError::internal("the table `users` does not exist")),
+        });
+    let server = Server::builder().app(app).build();
+    for login in ["", "login:ann\n"] {
+        let mut client = Client::dial(&server).await;
+        client.send(&format!("CONNECT\naccept-version:1.2\nhost:here\n{login}\n")).await;
+        assert!(!client.receive_error().await.contains("users"));
+    }
+    let internal = "CONNECT: the credentials could not be checked: internal error";
+    let source = "the table `users` does not exist";
+    let expected = [
+        ("CONNECT: a login is needed".to_owned(), None),
+        (internal.to_owned(), Some(source.to_owned())),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn under_a_prefix_of_the_applications_only_the_program_publishes() {
+    let (mut ann, server) = Client::open(App::new().prefix("/topic").message("/pub/x", chat)).await;
+    let mut bob = Client::connect(&server).await;
+    bob.subscribe("/topic/room/5").await;
+    ann.send("SEND\ndestination:/topic/room/5\n\nforged").await;
+    let error = ann.receive_error().await;
+    assert!(error.contains("\nmessage:unknown destination\n"), "{error}");
+    server.publisher().publish("/topic/room/5", "real").await.unwrap();
+    assert_eq!(bob.receive_body().await, "real");
+}
+
+#[tokio::test]
 async fn a_cookie_of_the_upgrade_request_lets_in() {
     let server = guarded();
     let address = server.listen_websocket("127.0.0.1:0", "/ws").await.unwrap();
@@ -323,7 +363,7 @@ async fn a_cookie_of_the_upgrade_request_lets_in() {
     let request = format!(
         "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: v12.stomp\r\nCookie: user=carol\r\n\r\n"
+         Sec-WebSocket-Protocol: v12.stomp\r\nCookie: lang=de; user=carol\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     let response = read_head(&mut socket).await;

@@ -6,9 +6,9 @@ use crate::server::{
     AuthenticationError, ConnectRequest, Handle, HandleError, Handling, Principal, SendRequest,
 };
 
-use super::Handler;
 use super::authentication::Authentication;
 use super::routes::Routes;
+use super::{ErrorReport, Handler};
 
 /// The prefixes of an application's own destinations.
 const PREFIXES: [&str; 2] = ["/pub", "/app"];
@@ -50,7 +50,8 @@ pub struct App<S = ()> {
     on_error: Option<OnError>,
 }
 
-type OnError = Arc<dyn Fn(&str, &HandleError) + Send + Sync>;
+/// What is told of errors.
+pub(super) type OnError = Arc<dyn Fn(ErrorReport<'_>) + Send + Sync>;
 
 impl App {
     /// An application without handlers and without state.
@@ -88,6 +89,26 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Adds a prefix under which every destination is the application's. `/pub` and `/app` are
     /// prefixes already.
     ///
+    /// With a prefix of the broker's, such as `/topic`, clients may still subscribe there, but what
+    /// they SEND goes to the handler of that destination or, there being none, is refused. The
+    /// program's own [`Publisher`](crate::server::Publisher)s still publish:
+    ///
+    /// ```
+    /// use stompbox::app::App;
+    /// use stompbox::server::{HandleError, Publisher};
+    ///
+    /// async fn say(text: String, publisher: Publisher) -> Result<(), HandleError> {
+    ///     if text.len() > 4_000 {
+    ///         return Err(HandleError::new("text too long", "4,000 bytes at most"));
+    ///     }
+    ///     Ok(publisher.publish("/topic/said", text).await?)
+    /// }
+    ///
+    /// // Nothing comes to a topic or a queue but by a handler or from the program.
+    /// let app = App::new().prefix("/topic").prefix("/queue").message("/pub/say", say);
+    /// # let _ = app;
+    /// ```
+    ///
     /// # Panics
     ///
     /// If `prefix` is no valid name of a [`Destination`].
@@ -98,22 +119,55 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     /// Sets who may connect. The function sees the headers of CONNECT and the Upgrade request; what
-    /// it returns is the [`Principal`] of the connection, which handlers can ask for. A closure is
-    /// cloned for each connection. Without it the server decides.
+    /// it returns is the [`Principal`] of the connection, which handlers can ask for. Without it the
+    /// server decides.
+    ///
+    /// A closure is cloned for each connection, with what it captures. Here a bearer token or else a
+    /// cookie says who it is, and a handler asks for what is known of them:
     ///
     /// ```
+    /// use std::collections::HashMap;
+    /// use std::sync::Arc;
     /// use stompbox::app::App;
-    /// use stompbox::server::{AuthenticationError, ConnectRequest, Principal};
+    /// use stompbox::server::{
+    ///     AuthenticationError, ConnectRequest, HandleError, Principal, Publisher,
+    /// };
     ///
-    /// async fn authenticate(request: ConnectRequest) -> Result<Principal, AuthenticationError> {
-    ///     let login = request.login().ok_or_else(|| AuthenticationError::new("a login is needed"))?;
-    ///     match request.passcode().as_deref() {
-    ///         Some("open sesame") => Ok(Principal::new(login)),
-    ///         _ => Err(AuthenticationError::refused()),
-    ///     }
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     name: String,
+    ///     team: u64,
     /// }
     ///
-    /// let app = App::new().authenticate(authenticate);
+    /// /// Who is logged in, by their tokens.
+    /// type Users = HashMap<String, User>;
+    ///
+    /// async fn authenticate(
+    ///     users: Arc<Users>,
+    ///     request: ConnectRequest,
+    /// ) -> Result<Principal, AuthenticationError> {
+    ///     let token = match request.bearer_token() {
+    ///         Some(token) => token,
+    ///         None => request
+    ///             .cookie("session")
+    ///             .ok_or_else(|| AuthenticationError::new("log in first"))?
+    ///             .to_owned(),
+    ///     };
+    ///     let user = users.get(&token).ok_or_else(AuthenticationError::refused)?;
+    ///     Ok(Principal::new(&user.name).with(user.clone()))
+    /// }
+    ///
+    /// async fn say(text: String, who: Principal, publisher: Publisher) -> Result<(), HandleError> {
+    ///     let user = who.get::<User>().ok_or_else(|| HandleError::internal("a user is missing"))?;
+    ///     let line = format!("{}: {text}", user.name);
+    ///     publisher.publish(&format!("/topic/team/{}", user.team), line).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let users: Arc<Users> = Arc::default();
+    /// let app = App::new()
+    ///     .authenticate(async move |request| authenticate(users, request).await)
+    ///     .message("/pub/say", say);
     /// # let _ = app;
     /// ```
     pub fn authenticate<F, T>(mut self, decide: F) -> Self
@@ -125,28 +179,30 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
-    /// Sets what is told of messages that were not handled: the destination, and the error with its
-    /// [`source`](std::error::Error::source), which no client sees. Nothing is written anywhere by
-    /// default.
+    /// Sets what is told of every message that was not handled and of every client that
+    /// [`authenticate`](Self::authenticate) did not let in. Nothing is written anywhere by default.
+    ///
+    /// Plain refusals are reported too; what went wrong inside, which no client sees, has a
+    /// [`source`](ErrorReport::source).
     ///
     /// ```
-    /// use std::error::Error;
     /// use stompbox::app::App;
     ///
-    /// let app = App::new().on_error(|destination, error| {
-    ///     if let Some(source) = error.source() {
-    ///         eprintln!("{destination}: {source}");
+    /// let app = App::new().on_error(|report| {
+    ///     if let Some(source) = report.source() {
+    ///         eprintln!("{report}: {source}");
     ///     }
     /// });
     /// # let _ = app;
     /// ```
-    pub fn on_error(mut self, tell: impl Fn(&str, &HandleError) + Send + Sync + 'static) -> Self {
+    pub fn on_error(mut self, tell: impl Fn(ErrorReport<'_>) + Send + Sync + 'static) -> Self {
         self.on_error = Some(Arc::new(tell));
         self
     }
 
     pub(super) fn take_authentication(&mut self) -> Option<Authentication> {
-        self.authentication.take()
+        let authentication = self.authentication.take()?;
+        Some(authentication.with_on_error(self.on_error.clone()))
     }
 
     fn is_under_a_prefix(&self, destination: &str) -> bool {
@@ -192,7 +248,9 @@ impl<S: Send + Sync + 'static> Handle for App<S> {
         let handling = self.call(&request);
         let Some(tell) = self.on_error.clone() else { return handling };
         let destination = request.destination;
-        Box::pin(async move { handling.await.inspect_err(|error| tell(&destination, error)) })
+        Box::pin(async move {
+            handling.await.inspect_err(|error| tell(ErrorReport::message(&destination, error)))
+        })
     }
 }
 

@@ -42,9 +42,42 @@ use crate::server::{HandleError, Principal, Publisher, SendRequest};
 /// let app = App::new().message("/pub/translate", translate);
 /// # let _ = app;
 /// ```
+///
+/// One that refuses also guards what only some may do, by what
+/// [`App::authenticate`](super::App::authenticate) has attached to the [`Principal`]:
+///
+/// ```
+/// use stompbox::app::{App, FromMessage};
+/// use stompbox::server::{HandleError, SendRequest};
+///
+/// #[derive(Clone)]
+/// struct User {
+///     id: u64,
+///     administrator: bool,
+/// }
+///
+/// struct Administrator(User);
+///
+/// impl<S> FromMessage<S> for Administrator {
+///     fn from_message(request: &SendRequest, _state: &S) -> Result<Self, HandleError> {
+///         match request.principal.get::<User>() {
+///             Some(user) if user.administrator => Ok(Self(user.clone())),
+///             _ => Err(HandleError::new("not allowed", "only administrators may do this")),
+///         }
+///     }
+/// }
+///
+/// async fn close_room(Administrator(user): Administrator, room: String) {
+///     println!("{} closes {room}", user.id);
+/// }
+///
+/// let app = App::new().message("/pub/close", close_room);
+/// # let _ = app;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no argument of a handler in an application whose state is `{S}`",
-    note = "see the table of arguments at `stompbox::app::FromMessage`"
+    note = "see the table of arguments at `stompbox::app::FromMessage`",
+    note = "`Json<T>` needs `T: serde::Deserialize`, and `State<T>` an `App::with_state` of a `T`"
 )]
 pub trait FromMessage<S>: Sized {
     /// Makes it of a message. The error is what the sender is told.

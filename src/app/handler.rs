@@ -13,7 +13,10 @@ use super::{FromMessage, Handled};
     message = "`{Self}` is no handler of an application whose state is `{S}`",
     note = "a handler is an async function with up to eight arguments that implement \
             `FromMessage<{S}>`, and returns `()` or `Result<(), E>` where `HandleError: From<E>`",
-    note = "its future is `Send`, and what it captures is `Clone + Send + Sync + 'static`"
+    note = "check that each argument implements it: `Json<T>` needs `T: serde::Deserialize` without \
+            a borrowed part, and `State<T>` needs an `App::with_state` of a `T`",
+    note = "its future is `Send`, so nothing that is not (an `Rc`, the guard of a `std` lock) is \
+            held across an `.await`; what it captures is `Clone + Send + Sync + 'static`"
 )]
 pub trait Handler<S, Arguments>: Send + Sync + 'static {
     /// Handles one message. If an argument cannot be made of it the function is not called.

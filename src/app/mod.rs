@@ -48,10 +48,22 @@
 //! (STOMP 1.2, "ERROR"). [`HandleError`](crate::server::HandleError) keeps what a client is told
 //! apart from what went wrong inside; the latter goes to [`App::on_error`]. A handler that panics is
 //! answered by an ERROR too and harms no other connection.
+//!
+//! # Who may do what
+//!
+//! [`App::authenticate`] decides who may connect; without it everybody may. Whoever is connected may
+//!
+//! - SEND to every destination that has a handler, which refuses what it likes: its arguments can
+//!   ([`FromMessage`] has an example);
+//! - SEND to every `/topic/…` and `/queue/…` of the broker, which publishes it unseen. Where only the
+//!   program is to publish, [`App::prefix`] makes the prefix the application's;
+//! - SUBSCRIBE to every destination of the broker. This cannot be restricted yet: what not every
+//!   client may read does not belong into a topic.
 
 #[allow(clippy::module_inception)] // The file of the type `App`.
 mod app;
 mod authentication;
+mod error_report;
 mod from_message;
 mod handled;
 mod handler;
@@ -61,6 +73,7 @@ mod server_builder;
 mod state;
 
 pub use app::App;
+pub use error_report::ErrorReport;
 pub use from_message::FromMessage;
 pub use handled::Handled;
 pub use handler::Handler;

@@ -1,6 +1,5 @@
 //! Dispatch and arguments, without a connection.
 
-use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -205,10 +204,10 @@ async fn a_handlers_error_keeps_to_itself_what_went_wrong_inside() {
     }
     let told = Notes::default();
     let noting = Arc::clone(&told);
-    let app =
-        App::new().message("/pub/note", publish_nowhere).on_error(move |destination, error| {
-            noting.lock().unwrap().push(format!("{destination}: {}", error.source().unwrap()));
-        });
+    let app = App::new().message("/pub/note", publish_nowhere).on_error(move |report| {
+        let destination = report.destination().unwrap();
+        noting.lock().unwrap().push(format!("{destination}: {}", report.source().unwrap()));
+    });
     let error = handle(&app, "/pub/note", "").await.unwrap_err();
     assert_eq!(error.to_string(), "internal error: the message could not be handled");
     let nowhere = BrokerError::UnknownDestination {

@@ -1,5 +1,7 @@
 use thiserror::Error;
 
+use crate::session::Refusal;
+
 use super::{Capability, DestinationError};
 
 /// Why a broker refused or could not do what it was asked.
@@ -54,4 +56,32 @@ pub enum BrokerError {
     /// The broker was shut down before it took responsibility.
     #[error("the broker was closed")]
     Closed,
+}
+
+impl BrokerError {
+    /// The short text for an ERROR frame's `message` header; the error's own text is its body.
+    pub fn summary(&self) -> &'static str {
+        match self {
+            Self::Destination(_) => "invalid destination",
+            Self::UnknownDestination { .. } => "unknown destination",
+            Self::Unsupported { .. } => "not supported",
+            Self::Full { .. } => "destination full",
+            Self::AllFull { .. } => "queues full",
+            Self::Unavailable { .. } | Self::Closed => "broker unavailable",
+        }
+    }
+}
+
+/// The ERROR that answers the frame concerned.
+impl From<BrokerError> for Refusal {
+    fn from(error: BrokerError) -> Self {
+        Self::new(error.summary(), error.to_string())
+    }
+}
+
+/// As [`BrokerError::Destination`].
+impl From<DestinationError> for Refusal {
+    fn from(error: DestinationError) -> Self {
+        BrokerError::from(error).into()
+    }
 }

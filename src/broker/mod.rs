@@ -41,8 +41,82 @@ pub use turn::Turn;
 /// when the broker has taken responsibility; a RECEIPT is sent only then. Dropping an outcome
 /// cancels nothing, and a retry never overtakes what was called later.
 ///
+/// # Wrapping a broker
+///
 /// A broker that wraps another passes on every method, those with a default too. The SENDs of a
-/// transaction come by [`commit`](Self::commit), not by [`publish`](Self::publish).
+/// transaction come by [`commit`](Self::commit), not by [`publish`](Self::publish). This one counts
+/// what is published:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use std::time::Instant;
+/// use stompbox::broker::{
+///     Broker, Capabilities, Destination, Host, MemoryBroker, Message, Operation, Outcome, Settle,
+///     Subscriber, SubscriberId, Turn,
+/// };
+///
+/// #[derive(Default)]
+/// struct Counting<B> {
+///     broker: B,
+///     published: AtomicUsize,
+/// }
+///
+/// impl<B: Broker> Broker for Counting<B> {
+///     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
+///         self.published.fetch_add(1, Ordering::Relaxed);
+///         self.broker.publish(message, turn)
+///     }
+///
+///     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
+///         let is_publish = |operation: &&Operation| matches!(operation, Operation::Publish(_));
+///         let published = operations.iter().filter(is_publish).count();
+///         self.published.fetch_add(published, Ordering::Relaxed);
+///         self.broker.commit(operations, turn)
+///     }
+///
+///     // The rest is passed on as it is.
+///     fn capabilities(&self) -> Capabilities {
+///         self.broker.capabilities()
+///     }
+///
+///     fn attach(&self, host: Arc<dyn Host>) {
+///         self.broker.attach(host);
+///     }
+///
+///     fn subscribe(&self, to: &Destination, subscriber: Subscriber, turn: &mut Turn) -> Outcome {
+///         self.broker.subscribe(to, subscriber, turn)
+///     }
+///
+///     fn unsubscribe(&self, from: &Destination, who: SubscriberId, turn: &mut Turn) -> Outcome {
+///         self.broker.unsubscribe(from, who, turn)
+///     }
+///
+///     fn resume(&self, from: &Destination, who: SubscriberId, turn: &mut Turn) {
+///         self.broker.resume(from, who, turn);
+///     }
+///
+///     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
+///         self.broker.settle(settle, turn)
+///     }
+///
+///     fn next_deadline(&self) -> Option<Instant> {
+///         self.broker.next_deadline()
+///     }
+///
+///     fn handle_deadline(&self, turn: &mut Turn) {
+///         self.broker.handle_deadline(turn);
+///     }
+/// }
+///
+/// // The program keeps one `Arc` for its counter; `ServerBuilder::shared_broker` takes another.
+/// let broker = Arc::new(Counting::<MemoryBroker>::default());
+/// let message = Message::builder("/topic/a".parse()?).body("hello");
+/// let mut turn = Turn::new(Instant::now());
+/// assert!(matches!(broker.publish(message, &mut turn).take_ready(), Some(Ok(()))));
+/// assert_eq!(broker.published.load(Ordering::Relaxed), 1);
+/// # Ok::<(), stompbox::broker::DestinationError>(())
+/// ```
 pub trait Broker: Send + Sync + 'static {
     /// What this broker can do. The server refuses the rest by ERROR.
     fn capabilities(&self) -> Capabilities;
@@ -69,6 +143,10 @@ pub trait Broker: Send + Sync + 'static {
         subscriber: SubscriberId,
         turn: &mut Turn,
     ) -> Outcome;
+
+    /// A subscriber whose outlet had answered [`Taken::Queued`] for messages of a queue has written
+    /// all of them, and takes more. Until then a queue passes it over.
+    fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn);
 
     /// Settles deliveries: an ACK or a NACK.
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome;

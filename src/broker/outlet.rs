@@ -17,7 +17,9 @@ pub trait Outlet: Send + Sync {
 pub enum Taken {
     /// The socket has all of their bytes.
     Written,
-    /// They wait, in part or whole, until the socket takes more.
+    /// They wait, in part or whole, until the socket takes more. Where they are messages of a queue,
+    /// the outlet sees to it that [`Broker::resume`](super::Broker::resume) is called once they are
+    /// written.
     Queued,
     /// The subscription has ended, or the connection has: nothing was delivered.
     Gone,

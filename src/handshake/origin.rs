@@ -17,6 +17,10 @@ use super::authority::Authority;
 /// also what protects a server in a private network against DNS rebinding, where the attacker's
 /// name is in both headers.
 ///
+/// A page that a development server serves on another port is of another origin, so its WebSocket is
+/// answered 403 until its origin is listed: `http://localhost:5173`, or `http://localhost:*` for any
+/// port.
+///
 /// ```
 /// use stompbox::handshake::OriginPolicy;
 ///

@@ -96,7 +96,7 @@ pub enum Rejection {
     #[error("`sec-websocket-key` is not 16 bytes in base64")]
     InvalidKey,
     /// 403: the [`OriginPolicy`](super::OriginPolicy) does not let the page in.
-    #[error("the origin {origin:?} is not allowed")]
+    #[error("the origin {origin:?} is not allowed by this server's origin policy")]
     OriginNotAllowed {
         /// The value of `Origin`, as far as it is UTF-8.
         origin: String,

@@ -1,8 +1,10 @@
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use http::header::COOKIE;
 use http::request::Parts;
 use thiserror::Error;
 
@@ -49,11 +51,29 @@ pub struct ConnectRequest {
     peer: Option<SocketAddr>,
 }
 
-/// Why a client may not connect. The text is sent to it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+/// Why a client may not connect.
+///
+/// The text is sent to it. An error of the program's own, such as a database that does not answer,
+/// is the [`source`](StdError::source), which the client is not told: [`internal`](Self::internal)
+/// makes such an error.
+///
+/// ```
+/// use std::error::Error;
+/// use stompbox::server::AuthenticationError;
+///
+/// fn look_up(token: &str) -> Result<u64, AuthenticationError> {
+///     token.parse().map_err(AuthenticationError::internal)
+/// }
+///
+/// let error = look_up("x7").unwrap_err();
+/// assert_eq!(error.to_string(), "the credentials could not be checked: internal error");
+/// assert_eq!(error.source().unwrap().to_string(), "invalid digit found in string");
+/// ```
+#[derive(Debug, Clone, Error)]
 #[error("{detail}")]
 pub struct AuthenticationError {
     detail: Cow<'static, str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl ConnectRequest {
@@ -86,6 +106,18 @@ impl ConnectRequest {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     }
 
+    /// The value of a cookie of the Upgrade request, as it came (RFC 6265 §4.2.1). Of two with one
+    /// name the first counts, which is the one of the longer path (§5.4); one that is no UTF-8 is
+    /// passed over. `None` on plain TCP.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let headers = self.upgrade()?.headers.get_all(COOKIE).iter();
+        let mut cookies = headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+        cookies.find_map(|cookie| {
+            let (given, value) = std::str::from_utf8(cookie).ok()?.trim().split_once('=')?;
+            (given == name).then_some(value)
+        })
+    }
+
     /// The `host` header: the virtual host that the client wants.
     pub fn host(&self) -> Option<Cow<'_, str>> {
         self.frame.header("host")
@@ -108,12 +140,24 @@ impl ConnectRequest {
 impl AuthenticationError {
     /// A refusal with a text for the client.
     pub fn new(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { detail: detail.into() }
+        Self { detail: detail.into(), source: None }
     }
 
     /// A refusal that does not say what was wrong.
     pub fn refused() -> Self {
         Self::new("the credentials were not accepted")
+    }
+
+    /// An error of the program's own. The client is told that there was one and not which.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new("the credentials could not be checked: internal error").with_source(source)
+    }
+
+    /// Adds what the error comes from, which the client is not told.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
     }
 }
 
@@ -124,5 +168,28 @@ pub(super) struct Anybody;
 impl Authenticate for Anybody {
     fn authenticate(&self, _request: ConnectRequest) -> Authenticating {
         Box::pin(std::future::ready(Ok(Principal::anonymous())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Command;
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut upgrade = http::Request::new(()).into_parts().0;
+        for cookies in [&b"lang=de; sid=a=b ;theme"[..], b"broken=\xFF; sid=second", b"late=1"] {
+            upgrade.headers.append(COOKIE, cookies.try_into().unwrap());
+        }
+        let connect = Frame::new(Command::Connect);
+        let request = ConnectRequest::new(connect.clone(), Some(Arc::new(upgrade)), None);
+        assert_eq!(request.cookie("lang"), Some("de"));
+        assert_eq!(request.cookie("sid"), Some("a=b"));
+        assert_eq!(request.cookie("late"), Some("1"));
+        for missing in ["theme", "broken", "SID", "id", ""] {
+            assert_eq!(request.cookie(missing), None, "{missing:?}");
+        }
+        assert_eq!(ConnectRequest::new(connect, None, None).cookie("sid"), None);
     }
 }

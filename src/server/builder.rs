@@ -54,8 +54,20 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets which web pages may connect. Default: those of the same origin, and clients that are no
-    /// web pages.
+    /// Sets which web pages may connect; all others are answered 403. Default: those of the same
+    /// origin, that is the same host and port, and clients that are no web pages.
+    ///
+    /// A page that is served elsewhere, such as by a development server on another port, is listed:
+    ///
+    /// ```
+    /// use stompbox::handshake::OriginPolicy;
+    /// use stompbox::server::Server;
+    ///
+    /// let origins = OriginPolicy::same_origin_or(["http://localhost:5173"])?;
+    /// let server = Server::builder().origin(origins).build();
+    /// # let _ = server;
+    /// # Ok::<(), stompbox::handshake::InvalidOrigin>(())
+    /// ```
     pub fn origin(mut self, origin: OriginPolicy) -> Self {
         self.origin = origin;
         self

@@ -18,8 +18,23 @@ pub(super) struct Connections {
     state: Mutex<State>,
     /// Told when the last one has gone.
     empty: Notify,
-    draining: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
+
+/// How far a server is on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// It serves.
+    Open,
+    /// It lets nobody in, and those inside are told to leave.
+    Draining,
+    /// Whoever is still inside is cut.
+    Cut,
+}
+
+/// Follows how far a server is on its way to its end.
+#[derive(Clone)]
+pub(super) struct Phases(watch::Receiver<Phase>);
 
 #[derive(Default)]
 struct State {
@@ -40,7 +55,7 @@ impl Connections {
             limit,
             state: Mutex::default(),
             empty: Notify::new(),
-            draining: watch::Sender::new(false),
+            phase: watch::Sender::new(Phase::Open),
         }
     }
 
@@ -67,24 +82,25 @@ impl Connections {
         self.state.lock().open.len()
     }
 
-    /// Turns true when the server begins to stop.
-    pub(super) fn draining(&self) -> watch::Receiver<bool> {
-        self.draining.subscribe()
+    /// How far the server is on its way to its end.
+    pub(super) fn phases(&self) -> Phases {
+        Phases(self.phase.subscribe())
     }
 
     /// Whether the server is stopping or has stopped.
     pub(super) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.phase.borrow() > Phase::Open
     }
 
     /// Lets nobody in any more and tells all to leave.
     pub(super) fn drain(&self) {
-        self.draining.send_replace(true);
+        self.phase.send_replace(Phase::Draining);
         self.tell_all(|| Notice::Restart);
     }
 
     /// Cuts those that have not left.
     pub(super) fn cut(&self) {
+        self.phase.send_replace(Phase::Cut);
         self.tell_all(|| Notice::Cut);
     }
 
@@ -105,6 +121,14 @@ impl Connections {
         for outlet in outlets {
             outlet.notify(notice());
         }
+    }
+}
+
+impl Phases {
+    /// Waits until the server is that far.
+    pub(super) async fn reach(&mut self, phase: Phase) {
+        // A server that is gone altogether is as far as can be.
+        drop(self.0.wait_for(|now| *now >= phase).await);
     }
 }
 

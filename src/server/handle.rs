@@ -43,8 +43,9 @@ pub struct SendRequest {
 ///
 /// The client is told [`summary`](Self::summary) and [`detail`](Self::detail) and nothing else. An
 /// error of the program's own, which is none of the client's business, is the
-/// [`source`](StdError::source): [`internal`](Self::internal) makes such an error, and so does `?` on
-/// what [`Publisher`] returns.
+/// [`source`](StdError::source): [`internal`](Self::internal) makes such an error, as in
+/// `std::fs::read(path).map_err(HandleError::internal)?`, and so does `?` on what [`Publisher`]
+/// returns.
 ///
 /// ```
 /// use std::error::Error;

@@ -1,7 +1,9 @@
 use std::sync::{Arc, OnceLock, Weak};
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::broker::{Broker, Host, Turn, Work};
 
@@ -12,6 +14,7 @@ use super::clock;
 pub(super) struct ServerHost {
     runtime: OnceLock<Runtime>,
     deadline_changed: Notify,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl ServerHost {
@@ -19,14 +22,17 @@ impl ServerHost {
     pub(super) fn start(self: &Arc<Self>, broker: &Arc<dyn Broker>) {
         self.runtime.get_or_init(|| {
             let runtime = Runtime::current();
-            runtime.spawn(keep_time(Arc::downgrade(broker), Arc::downgrade(self)));
+            let keep_time = keep_time(Arc::downgrade(broker), Arc::downgrade(self));
+            self.tasks.lock().spawn_on(keep_time, &runtime);
             runtime
         });
     }
 
-    /// Ends calling the broker back, once nobody else holds this host.
-    pub(super) fn stop(&self) {
-        self.deadline_changed.notify_one();
+    /// Ends all that runs here. What was handed over and is not done is taken up by whoever
+    /// publishes at the same destination next.
+    pub(super) async fn stop(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.shutdown().await;
     }
 }
 
@@ -34,7 +40,11 @@ impl Host for ServerHost {
     fn hand_over(&self, work: Work) {
         // A server that serves nothing has no runtime, and no connections that could be held up.
         match self.runtime.get() {
-            Some(runtime) => drop(runtime.spawn(run(Some(work)))),
+            Some(runtime) => {
+                let mut tasks = self.tasks.lock();
+                while tasks.try_join_next().is_some() {}
+                tasks.spawn_on(run(Some(work)), runtime);
+            }
             None => {
                 let mut work = Some(work);
                 while let Some(more) = work {

@@ -10,12 +10,17 @@ pub(super) struct Lent<'a, 'c, F> {
     pub(super) context: &'a mut Context<'c>,
     /// Takes one whole frame.
     pub(super) answer: F,
+    /// How many bytes were read.
+    pub(super) read: usize,
 }
 
 impl<F> Read for Lent<'_, '_, F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.socket.poll_read(self.context, buffer) {
-            Poll::Ready(result) => result,
+            Poll::Ready(result) => {
+                self.read += result.as_ref().copied().unwrap_or_default();
+                result
+            }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

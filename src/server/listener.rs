@@ -6,12 +6,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
+use crate::frame::{Command, Encoder, Version};
 use crate::handshake::{Head, Rejection, Upgrade};
 
 use super::connection::{self, Origin};
-use super::connections::{Admission, Connections};
+use super::connections::{Admission, Connections, Phase};
 use super::echo;
+use super::linger::Linger;
 use super::shared::Shared;
 use super::socket::Socket;
 
@@ -73,33 +76,40 @@ pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
     accept(&shared, listener, |stream, peer, admission| {
         let shared = Arc::clone(&shared);
         async move {
-            if let Ok(admission) = admission {
-                connection::serve_tcp(&shared, stream, admission, peer).await;
+            match admission {
+                Ok(admission) => connection::serve_tcp(&shared, stream, admission, peer).await,
+                // A client that fails here has been answered, or has gone.
+                Err(rejection) => drop(turn_away(&shared, stream, &error_frame(&rejection)).await),
             }
         }
     })
     .await;
 }
 
+/// Accepts connections until the server stops, and returns when all of them have ended.
 async fn accept<F: Future<Output = ()> + Send + 'static>(
     shared: &Shared,
     listener: TcpListener,
     serve: impl Fn(TcpStream, SocketAddr, Result<Admission, Rejection>) -> F,
 ) {
-    let mut draining = shared.connections.draining();
+    let mut phases = shared.connections.phases();
+    let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = draining.wait_for(|draining| *draining) => return,
+            () = phases.reach(Phase::Draining) => break,
             accepted = listener.accept() => accepted,
+            Some(_) = tasks.join_next() => continue,
         };
         match accepted {
             Ok((stream, peer)) => {
-                tokio::spawn(serve(stream, peer, shared.connections.admit()));
+                tasks.spawn(serve(stream, peer, shared.connections.admit()));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
 }
 
 /// What a listener serves, and by which rules it is upgraded.
@@ -141,10 +151,10 @@ impl Endpoints {
         peer: SocketAddr,
         admission: Result<Admission, Rejection>,
     ) -> io::Result<()> {
-        let mut draining = shared.connections.draining();
+        let mut phases = shared.connections.phases();
         let read = tokio::select! {
             read = read_head(shared, &mut stream) => read?,
-            _ = draining.wait_for(|draining| *draining) => Err(Connections::draining_now()),
+            () = phases.reach(Phase::Draining) => Err(Connections::draining_now()),
         };
         // The request is read also where it is refused already, or the answer could be lost.
         let request = read.and_then(|read| Ok((read, admission?))).and_then(|(read, admission)| {
@@ -200,22 +210,34 @@ async fn read_head(
     tokio::time::timeout(limit, read).await.unwrap_or(Ok(Err(Rejection::HeadTimeout)))
 }
 
-/// Answers a request that is refused, and lets the client read that before the connection is gone.
-async fn reject(shared: &Shared, mut stream: TcpStream, rejection: &Rejection) -> io::Result<()> {
+/// Answers a request that is refused.
+async fn reject(shared: &Shared, stream: TcpStream, rejection: &Rejection) -> io::Result<()> {
     let mut response = BytesMut::new();
     rejection.write_response(&mut response);
+    turn_away(shared, stream, &response).await
+}
+
+/// What a client without HTTP is told of a rejection.
+fn error_frame(rejection: &Rejection) -> BytesMut {
+    let mut frame = BytesMut::new();
+    let mut head = Encoder::new(&mut frame, Version::V1_2, Command::Error);
+    head.header("message", "not admitted");
+    head.finish(rejection.to_string().as_bytes());
+    frame
+}
+
+/// Says the last words to a client, and lets it read them before the connection is gone.
+async fn turn_away(shared: &Shared, mut stream: TcpStream, words: &[u8]) -> io::Result<()> {
+    let mut phases = shared.connections.phases();
     let linger = async {
-        stream.write_all(&response).await?;
-        stream.shutdown().await?;
-        let mut left = shared.settings.linger_bytes;
-        let mut discarded = [0; HEAD_READ];
-        while left > 0 {
-            match stream.read(&mut discarded).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
+        stream.write_all(words).await?;
+        let socket = Socket::tcp(stream);
+        let mut linger = Linger::new(shared.settings.linger_bytes);
+        std::future::poll_fn(|context| linger.poll(&socket, context, true)).await;
         Ok(())
     };
-    tokio::time::timeout(shared.settings.linger, linger).await.unwrap_or(Ok(()))
+    tokio::select! {
+        result = tokio::time::timeout(shared.settings.linger, linger) => result.unwrap_or(Ok(())),
+        () = phases.reach(Phase::Cut) => Ok(()),
+    }
 }

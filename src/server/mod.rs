@@ -26,6 +26,7 @@ mod echo;
 mod handle;
 mod host;
 mod lent;
+mod linger;
 mod listener;
 mod outlet;
 mod principal;

@@ -14,8 +14,13 @@ use crate::websocket::Opcode;
 use super::socket::Socket;
 use super::wire::Wire;
 
-/// How much is encoded for one write to a connection that has fallen behind, in bytes.
-const CATCH_UP: usize = 64 * 1024;
+/// About how much is encoded for one write, in bytes. What the socket does not take of it is kept as
+/// a copy, and so is bounded by this.
+const WRITE: usize = 64 * 1024;
+
+/// How much a blocked connection must take, in bytes, before its time to take something begins
+/// anew: who takes a byte now and then holds what waits for it as surely as who takes nothing.
+const PROGRESS: usize = 16 * 1024;
 
 /// A scratch buffer larger than this, in bytes, is given back after use.
 const KEPT_SCRATCH: usize = 256 * 1024;
@@ -40,8 +45,12 @@ struct State {
     leaving: Leaving<Wire>,
     /// Something waits that the socket did not take.
     blocked: bool,
-    /// When the socket last took something, if it is blocked.
+    /// When the socket was blocked, or last made some progress while it was.
     blocked_since: Instant,
+    /// How much it has taken since then.
+    progress: usize,
+    /// Subscriptions to queues for which something waited that the queue must be told of.
+    stalled: Vec<SubscriptionKey>,
     /// Wakes the connection's task.
     owner: Waker,
     /// What the connection's task has to know.
@@ -72,6 +81,8 @@ impl ConnectionOutlet {
             leaving: Leaving::new(wire, settings, now),
             blocked: false,
             blocked_since: now,
+            progress: 0,
+            stalled: Vec::new(),
             owner: Waker::noop().clone(),
             notice: None,
         };
@@ -111,7 +122,22 @@ impl ConnectionOutlet {
         state.notice.take()
     }
 
-    /// Since when the socket has taken nothing of what waits.
+    /// The subscriptions to queues for which nothing waits any more, with their destinations. The
+    /// owner asks after each time that it has worked on the connection.
+    pub(super) fn resumed(&self) -> Vec<(SubscriptionKey, Box<str>)> {
+        let state = &mut *self.state.lock();
+        if state.blocked || state.stalled.is_empty() {
+            return Vec::new();
+        }
+        let leaving = &mut state.leaving;
+        state.stalled.retain(|key| leaving.is_live(*key));
+        let active = |key: &mut SubscriptionKey| leaving.active_destination(*key).is_some();
+        let resumed: Vec<_> = state.stalled.extract_if(.., active).collect();
+        let destination = |key| Some((key, state.leaving.active_destination(key)?.into()));
+        resumed.into_iter().filter_map(destination).collect()
+    }
+
+    /// Since when the socket has taken nothing worth mentioning of what waits.
     pub(super) fn blocked_since(&self) -> Option<Instant> {
         let state = self.state.lock();
         state.blocked.then_some(state.blocked_since)
@@ -128,15 +154,18 @@ impl ConnectionOutlet {
             // Asking arms the wake-up, before anything is taken and before being blocked can end.
             ready!(self.socket.poll_writable(context))?;
             let took = with_scratch(|scratch| {
-                state.leaving.take(scratch, CATCH_UP, now);
+                state.leaving.take(scratch, WRITE, now);
                 let took = write_some(&self.socket, context, scratch)?;
                 state.leaving.put_back(scratch.get(took..).unwrap_or_default());
                 io::Result::Ok(took)
             })?;
             state.blocked = state.leaving.is_waiting();
-            if took > 0 {
+            state.progress += took;
+            if state.progress >= PROGRESS {
+                state.progress = 0;
                 state.blocked_since = now;
-            } else if state.blocked && matches!(self.socket, Socket::Stream(_)) {
+            }
+            if took == 0 && state.blocked && matches!(self.socket, Socket::Stream(_)) {
                 // A generic stream that takes nothing has registered the owner.
                 return Poll::Pending;
             }
@@ -148,29 +177,63 @@ impl ConnectionOutlet {
 impl Outlet for ConnectionOutlet {
     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
         let state = &mut *self.state.lock();
-        if state.blocked || state.leaving.holds(to, deliveries.len()) {
+        let taken = if state.blocked || state.leaving.holds(to, deliveries.len()) {
             let taken = state.keep(to, deliveries);
             // Those that are not held back go at once.
             state.flush(&self.socket, now);
-            return taken;
+            taken
+        } else {
+            state.write_deliveries(&self.socket, to, deliveries, now)
+        };
+        // Only deliveries of queues have tags.
+        let of_queue = deliveries.first().is_some_and(|delivery| delivery.tag() != 0);
+        if taken == Taken::Queued && of_queue && !state.stalled.contains(&to) {
+            state.stalled.push(to);
         }
-        with_scratch(|scratch| {
-            let live = state.leaving.deliver_into(to, deliveries, scratch, now);
-            let taken = state.write(&self.socket, scratch, now);
-            if live { taken } else { Taken::Gone }
-        })
+        taken
     }
 }
 
 impl State {
     /// Writes what waits, unless the connection is blocked.
     fn flush(&mut self, socket: &Socket, now: Instant) {
-        if !self.blocked && self.leaving.is_waiting() {
-            with_scratch(|scratch| {
-                self.leaving.take(scratch, usize::MAX, now);
-                self.write(socket, scratch, now);
+        while !self.blocked && self.leaving.is_waiting() {
+            let taken = with_scratch(|scratch| {
+                self.leaving.take(scratch, WRITE, now);
+                self.write(socket, scratch, now)
             });
+            if taken != Taken::Written {
+                return;
+            }
         }
+    }
+
+    /// Writes deliveries, and what waits before them, for as long as the socket takes all of it;
+    /// the rest is kept for later.
+    fn write_deliveries(
+        &mut self,
+        socket: &Socket,
+        to: SubscriptionKey,
+        mut deliveries: &[Delivery],
+        now: Instant,
+    ) -> Taken {
+        with_scratch(|scratch| {
+            while !deliveries.is_empty() {
+                scratch.clear();
+                let encoded = self.leaving.deliver_into(to, deliveries, scratch, WRITE, now);
+                if scratch.is_empty() {
+                    return Taken::Gone;
+                }
+                deliveries = deliveries.get(encoded..).unwrap_or_default();
+                match self.write(socket, scratch, now) {
+                    Taken::Written => {}
+                    Taken::Queued if deliveries.is_empty() => return Taken::Queued,
+                    Taken::Queued => return self.keep(to, deliveries),
+                    Taken::Gone => return Taken::Gone,
+                }
+            }
+            Taken::Written
+        })
     }
 
     /// Keeps deliveries for later; too many of them end the connection.
@@ -197,6 +260,7 @@ impl State {
                 self.leaving.put_back(bytes.get(took..).unwrap_or_default());
                 self.blocked = true;
                 self.blocked_since = now;
+                self.progress = 0;
                 self.owner.wake_by_ref();
                 Taken::Queued
             }
@@ -235,7 +299,7 @@ fn with_scratch<T>(work: impl FnOnce(&mut BytesMut) -> T) -> T {
             }
             result
         }
-        // A generic stream may publish while it is written to, and gets a buffer of its own.
+        // Whoever encodes while somebody on this thread encodes gets a buffer of its own.
         Err(_) => work(&mut BytesMut::new()),
     })
 }

@@ -20,6 +20,9 @@ use http::Extensions;
 /// assert_eq!(ann.get::<Tenant>(), Some(&Tenant(7)));
 /// assert_eq!(Principal::anonymous().name(), None);
 /// ```
+///
+/// A whole example, from a token or a cookie to a handler that asks who it is, is at
+/// `stompbox::app::App::authenticate`.
 #[derive(Clone, Default)]
 pub struct Principal(Option<Arc<Known>>);
 

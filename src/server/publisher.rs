@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,9 +77,34 @@ impl Publisher {
 
     /// Publishes a message with headers of its own.
     pub fn publish_message(&self, message: Message) -> Publishing {
-        let mut turn = Turn::new(clock::now());
-        Publishing(Ok(self.broker.publish(message, &mut turn)))
+        Publishing(Ok(self.in_turn(message)))
     }
+
+    /// Publishes in the turn that is [lent](lend) on this thread, or in one of its own.
+    fn in_turn(&self, message: Message) -> Outcome {
+        LENT.with(|lent| match lent.try_borrow_mut().as_deref_mut() {
+            Ok(Some(turn)) => self.broker.publish(message, turn),
+            _ => self.broker.publish(message, &mut Turn::new(clock::now())),
+        })
+    }
+}
+
+thread_local! {
+    /// The turn of the connection whose handlers run on this thread at present.
+    static LENT: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+/// Lends a connection's turn to whatever publishes while `work` runs: what its handlers publish of
+/// one read is delivered together.
+pub(super) fn lend<T>(turn: &mut Turn, work: impl FnOnce() -> T) -> T {
+    let now = turn.now();
+    let own = std::mem::replace(turn, Turn::new(now));
+    let outer = LENT.replace(Some(own));
+    let result = work();
+    if let Some(own) = LENT.replace(outer) {
+        *turn = own;
+    }
+    result
 }
 
 impl Future for Publishing {

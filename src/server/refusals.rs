@@ -1,23 +1,10 @@
-//! What a client is told of errors that are not its session's.
+//! What a client is told when its session ends.
 
-use crate::broker::BrokerError;
 use crate::frame::DecodeErrorKind;
 use crate::session::{Refusal, SessionError};
 use crate::websocket::CloseCode;
 
 use super::HandleError;
-
-pub(super) fn of_broker(error: &BrokerError) -> Refusal {
-    let summary = match error {
-        BrokerError::Destination(_) => "invalid destination",
-        BrokerError::UnknownDestination { .. } => "unknown destination",
-        BrokerError::Unsupported { .. } => "not supported",
-        BrokerError::Full { .. } => "destination full",
-        BrokerError::AllFull { .. } => "queues full",
-        BrokerError::Unavailable { .. } | BrokerError::Closed => "broker unavailable",
-    };
-    Refusal::new(summary, error.to_string())
-}
 
 pub(super) fn of_handler(error: &HandleError) -> Refusal {
     Refusal::new(error.summary(), error.detail())

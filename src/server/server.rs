@@ -101,11 +101,16 @@ impl Server {
     ///
     /// What is accepted is answered with its [response](Accepted::response), and its connection is
     /// then [served](Self::serve_upgraded).
-    pub fn check(&self, request: http::request::Parts) -> Result<Accepted, Rejection> {
+    pub fn check(&self, request: http::Request<()>) -> Result<Accepted, Rejection> {
+        self.check_parts(request.into_parts().0)
+    }
+
+    /// As [`check`](Self::check), for the parts of a request whose body is somebody else's.
+    pub fn check_parts(&self, request: http::request::Parts) -> Result<Accepted, Rejection> {
         self.admit(request).map(|(_, accepted)| accepted)
     }
 
-    /// As [`check`](Self::check), and keeps the place among the connections.
+    /// As [`check_parts`](Self::check_parts), and keeps the place among the connections.
     pub(super) fn admit(
         &self,
         request: http::request::Parts,
@@ -128,6 +133,70 @@ impl Server {
 
     /// As [`serve_upgraded`](Self::serve_upgraded), for a connection of which something was read
     /// already: `already_read` came behind the Upgrade request.
+    ///
+    /// A program that owns its sockets, from the first byte on:
+    ///
+    /// ```
+    /// use std::io;
+    /// use bytes::BytesMut;
+    /// use stompbox::handshake::{Head, HeadLimits};
+    /// use stompbox::server::Server;
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// use tokio::net::TcpStream;
+    ///
+    /// async fn serve(server: Server, mut socket: TcpStream) -> io::Result<()> {
+    ///     let mut read = BytesMut::new();
+    ///     let checked = loop {
+    ///         if socket.read_buf(&mut read).await? == 0 {
+    ///             return Ok(()); // It went before its request was complete.
+    ///         }
+    ///         match Head::parse(&read, HeadLimits::default()) {
+    ///             Ok(None) => {}
+    ///             Ok(Some(head)) => {
+    ///                 // What the head leaves in `read` is WebSocket.
+    ///                 drop(read.split_to(head.length));
+    ///                 break server.check(head.request);
+    ///             }
+    ///             Err(rejection) => break Err(rejection),
+    ///         }
+    ///     };
+    ///     let mut response = BytesMut::new();
+    ///     match checked {
+    ///         Ok(accepted) => {
+    ///             accepted.write_response(&mut response);
+    ///             socket.write_all(&response).await?;
+    ///             server.serve_upgraded_from(socket, accepted, read.to_vec()).await;
+    ///         }
+    ///         Err(rejection) => {
+    ///             rejection.write_response(&mut response);
+    ///             socket.write_all(&response).await?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> io::Result<()> {
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let mut client = TcpStream::connect(listener.local_addr()?).await?;
+    /// # let server = Server::builder().build();
+    /// # tokio::spawn(serve(server.clone(), listener.accept().await?.0));
+    /// # client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n").await?;
+    /// # client.write_all(b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n").await?;
+    /// # client.write_all(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").await?;
+    /// # // A CONNECT in a masked text message, whose mask is zeros.
+    /// # client.write_all(b"\x81\x8A\0\0\0\0CONNECT\n\n\0").await?;
+    /// # let mut answer = BytesMut::new();
+    /// # while !answer.windows(9).any(|window| window == b"CONNECTED") {
+    /// #     assert_ne!(client.read_buf(&mut answer).await?, 0);
+    /// # }
+    /// # assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The server's own listener also bounds how long the request may take, and lets a client that
+    /// was refused read why before its connection is gone.
     pub async fn serve_upgraded_from<T>(&self, io: T, accepted: Accepted, already_read: Vec<u8>)
     where
         T: AsyncRead + AsyncWrite + Send + 'static,
@@ -174,12 +243,17 @@ impl Server {
         connections.drain();
         let mut listeners = std::mem::take(&mut *self.shared.listeners.lock());
         let mut cut = 0;
-        if tokio::time::timeout(deadline, connections.gone()).await.is_err() {
+        let gone = async {
+            connections.gone().await;
+            while listeners.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(deadline, gone).await.is_err() {
             cut = connections.count();
             connections.cut();
             connections.gone().await;
+            while listeners.join_next().await.is_some() {}
         }
-        while listeners.join_next().await.is_some() {}
+        self.shared.stop().await;
         Shutdown { cut }
     }
 }

@@ -5,13 +5,28 @@ use crate::session::SessionSettings;
 
 /// The limits and defaults of a server.
 ///
+/// Fields are set one by one: since there may be more of them some day, the compiler refuses
+/// `ServerSettings { connections: 10_000, ..ServerSettings::default() }` outside of this crate.
+///
 /// ```
 /// use std::time::Duration;
-/// use stompbox::server::ServerSettings;
+/// use stompbox::frame::Leniency;
+/// use stompbox::server::{Server, ServerSettings};
+/// use stompbox::session::HeartBeat;
 ///
 /// let mut settings = ServerSettings::default();
 /// settings.connections = 10_000;
-/// settings.session.connect_timeout = Duration::from_secs(3);
+///
+/// let session = &mut settings.session;
+/// session.connect_timeout = Duration::from_secs(3);
+/// // What this side can send, and what it wants; `HeartBeat::NONE` is off.
+/// session.heart_beat = HeartBeat::new(Duration::from_secs(20), Duration::from_secs(20));
+/// session.frame_limits = session.frame_limits.with_body(64 * 1024).with_headers(32);
+/// // To the letter, but for CR LF in every version.
+/// session.leniency = Leniency::strict().with_cr_lf(true);
+///
+/// let server = Server::builder().settings(settings).build();
+/// # let _ = server;
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]

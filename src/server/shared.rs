@@ -54,15 +54,14 @@ impl Shared {
         self.host.start(&self.broker);
     }
 
+    /// Ends calling the broker back.
+    pub(super) async fn stop(&self) {
+        self.host.stop().await;
+    }
+
     /// The largest WebSocket message: one STOMP frame, whose parts have limits of their own.
     pub(super) fn message_limit(&self) -> usize {
         let limits = &self.session.frame_limits;
         limits.head().saturating_add(limits.body()).saturating_add(2)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.host.stop();
     }
 }

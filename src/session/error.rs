@@ -124,7 +124,7 @@ pub enum SessionError {
         silence: Duration,
     },
     /// No CONNECT came in time.
-    #[error("no CONNECT came within {} ms", .limit.as_millis())]
+    #[error("no CONNECT was accepted within {} ms", .limit.as_millis())]
     ConnectTimeout {
         /// How long the server waits.
         limit: Duration,

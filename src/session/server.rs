@@ -65,8 +65,10 @@ enum Stage {
     New {
         until: Option<Instant>,
     },
-    /// A CONNECT came and was not accepted yet.
-    Connecting,
+    /// A CONNECT came and was not accepted yet; that has the same limit.
+    Connecting {
+        until: Option<Instant>,
+    },
     Connected,
     /// A DISCONNECT came, or an error: whatever else comes is ignored.
     Over,
@@ -107,13 +109,15 @@ impl ServerSession {
     /// Notes a sign of life that carries no bytes of STOMP, such as a WebSocket Pong.
     pub fn heard(&mut self, now: Instant) {
         self.last_received = now;
-        self.silent_at = self.period.map(|period| now + period * self.settings.heart_beat_margin);
+        let silence = |period: Duration| period.checked_mul(self.settings.heart_beat_margin);
+        let silence = self.period.and_then(silence);
+        self.silent_at = silence.and_then(|silence| now.checked_add(silence));
     }
 
     /// Gives a client that counts as silent one more period, after the transport has asked it for a
     /// sign of life.
     pub fn grant_period(&mut self, now: Instant) {
-        self.silent_at = self.period.map(|period| now + period);
+        self.silent_at = self.period.and_then(|period| now.checked_add(period));
     }
 
     /// Whether a CONNECT was accepted and the session is not over.
@@ -129,7 +133,7 @@ impl ServerSession {
     /// The next thing that the client asks for. After an error the session is over.
     pub fn next_event(&mut self) -> Result<Option<Event>, Refusal> {
         loop {
-            if matches!(self.stage, Stage::Connecting | Stage::Over) {
+            if matches!(self.stage, Stage::Connecting { .. } | Stage::Over) {
                 return Ok(None);
             }
             let Some(frame) = self.next_frame()? else { return Ok(None) };
@@ -171,9 +175,9 @@ impl ServerSession {
     /// When [`handle_deadline`](Self::handle_deadline) is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
-            Stage::New { until } => until,
+            Stage::New { until } | Stage::Connecting { until } => until,
             Stage::Connected => self.silent_at,
-            Stage::Connecting | Stage::Over => None,
+            Stage::Over => None,
         }
     }
 
@@ -186,7 +190,7 @@ impl ServerSession {
             return None;
         }
         match self.stage {
-            Stage::New { .. } => {
+            Stage::New { .. } | Stage::Connecting { .. } => {
                 self.stage = Stage::Over;
                 Some(SessionError::ConnectTimeout { limit: self.settings.connect_timeout })
             }
@@ -265,7 +269,11 @@ impl ServerSession {
                 invalid(&frame, "heart-beat", &value, expected)
             })?,
         };
-        self.stage = Stage::Connecting;
+        let until = match self.stage {
+            Stage::New { until } => until,
+            _ => None,
+        };
+        self.stage = Stage::Connecting { until };
         Ok(Event::Connect(Box::new(Connect { frame: frame.compact(), version, heart_beat })))
     }
 

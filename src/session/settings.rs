@@ -30,10 +30,14 @@ pub struct SessionSettings {
     pub leniency: Leniency,
     /// The versions spoken, in any order. Default: all three.
     pub versions: Vec<Version>,
-    /// How long a connection may take from its first byte to CONNECT. Default: 10 s.
+    /// How long a connection may take until its CONNECT is accepted, authentication included.
+    /// Default: 10 s.
     pub connect_timeout: Duration,
     /// The most subscriptions of one connection. Default: 1,000.
     pub subscriptions: usize,
+    /// The most bytes in the ids and destinations of one connection's subscriptions: each is kept
+    /// several times. Default: 128 KiB.
+    pub subscription_bytes: usize,
     /// The most deliveries of one connection that are neither acknowledged nor rejected. Default:
     /// 10,000.
     pub unsettled: usize,
@@ -60,6 +64,7 @@ impl Default for SessionSettings {
             versions: Version::ALL.to_vec(),
             connect_timeout: Duration::from_secs(10),
             subscriptions: 1_000,
+            subscription_bytes: 128 << 10,
             unsettled: 10_000,
             transactions: 100,
             transaction_frames: 10_000,

@@ -7,7 +7,7 @@ use crate::frame::{Command, Encoder, Version};
 use super::event::{Subscribe, UnsubscribeTarget};
 use super::ledger::Ledger;
 use super::waiting::Counted;
-use super::{AckMode, SessionError, SubscriptionKey};
+use super::{AckMode, SessionError, SessionSettings, SubscriptionKey};
 
 /// The live subscriptions of one connection.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(super) struct Subscriptions {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<Box<str>, u32>,
+    /// What the ids and destinations of the live ones take.
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -46,16 +48,23 @@ impl Subscriptions {
         &mut self,
         subscribe: &Subscribe,
         version: Version,
-        limit: usize,
+        settings: &SessionSettings,
     ) -> Result<SubscriptionKey, SessionError> {
         let id = subscribe.id.as_ref().unwrap_or(&subscribe.destination);
         if self.by_id.contains_key(id) {
             return Err(SessionError::DuplicateSubscription { id: id.to_string() });
         }
-        if self.by_id.len() >= limit {
+        if self.by_id.len() >= settings.subscriptions {
+            let limit = settings.subscriptions;
             return Err(SessionError::Limit { of: "subscriptions", limit });
         }
+        let bytes = id.len() + subscribe.destination.len();
+        if self.bytes + bytes > settings.subscription_bytes {
+            let limit = settings.subscription_bytes;
+            return Err(SessionError::Limit { of: "bytes of subscriptions", limit });
+        }
         let prefix = message_prefix(subscribe.id.as_deref(), version)?;
+        self.bytes += bytes;
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             // The limit on subscriptions is far below.
@@ -129,6 +138,7 @@ impl Subscriptions {
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.slot);
         self.by_id.remove(&subscription.id);
+        self.bytes -= subscription.id.len() + subscription.destination.len();
         Some(subscription)
     }
 

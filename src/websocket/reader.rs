@@ -44,8 +44,8 @@ pub enum ReadError {
     /// The client broke RFC 6455.
     #[error("the client broke the WebSocket protocol: {0}")]
     Protocol(String),
-    /// A text message was not UTF-8 (RFC 6455 §8.1).
-    #[error("a text message is not UTF-8; send a binary message for a body that is not")]
+    /// A text message, or the reason of a Close, was not UTF-8 (RFC 6455 §5.5.1, §8.1).
+    #[error("text is not UTF-8; send a binary message for a body that is not")]
     Utf8,
     /// A message is larger than is allowed.
     #[error("a WebSocket message of {size} bytes or more came, at most {limit} are allowed")]
@@ -131,6 +131,7 @@ impl From<tungstenite::Error> for ReadError {
             | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
                 Self::Closed
             }
+            tungstenite::Error::Protocol(error) => Self::Protocol(error.to_string()),
             tungstenite::Error::Utf8(_) => Self::Utf8,
             tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
                 Self::TooBig { size, limit: max_size }

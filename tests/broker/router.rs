@@ -12,7 +12,7 @@ use crate::recorder::{Recorder, delivery, destination, id, subscriber, turn};
 const ROOM: &str = "/topic/room/5";
 
 fn route(router: &Router, name: &str, body: &str) {
-    router.route(&destination(name), delivery(body), &mut turn());
+    drop(router.route(&destination(name), delivery(body), &mut turn()));
 }
 
 fn join(router: &Router, connection: u64, outlet: &Arc<Recorder>) -> bool {
@@ -68,9 +68,9 @@ fn who_joins_within_a_turn_gets_what_is_routed_after_that() {
     let outlets = recorders(2);
     let router = room(&outlets[..1]);
     let mut turn = turn();
-    router.route(&destination(ROOM), delivery("before"), &mut turn);
+    drop(router.route(&destination(ROOM), delivery("before"), &mut turn));
     join(&router, 1, &outlets[1]);
-    router.route(&destination(ROOM), delivery("after"), &mut turn);
+    drop(router.route(&destination(ROOM), delivery("after"), &mut turn));
     drop(turn);
     assert_eq!(outlets[0].bodies(), ["before", "after"]);
     assert_eq!(outlets[1].bodies(), ["after"]);
@@ -290,7 +290,7 @@ fn a_turn_delivers_to_each_of_its_destinations() {
     for body in ["a", "b"] {
         for connection in 0..outlets.len() {
             let name = destination(&format!("/topic/{connection}"));
-            router.route(&name, delivery(body), &mut turn);
+            drop(router.route(&name, delivery(body), &mut turn));
         }
     }
     assert_eq!(reached(&outlets), 0, "not before the turn ends");

@@ -65,6 +65,10 @@ impl Broker for Waiting {
         self.memory.unsubscribe(from, id, turn)
     }
 
+    fn resume(&self, destination: &Destination, id: SubscriberId, turn: &mut Turn) {
+        self.memory.resume(destination, id, turn);
+    }
+
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
         self.memory.settle(settle, turn)
     }

@@ -112,11 +112,31 @@ async fn a_stream_with_a_buffer_of_its_own_is_flushed() {
 
 #[cfg(feature = "axum")]
 mod axum {
-    use axum::Router;
-    use stompbox::server::{Server, route};
+    use std::time::Duration;
+
+    use axum::{Extension, Router};
+    use stompbox::server::{
+        Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server, route,
+    };
     use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
 
     use super::super::peer::{Peer, upgrade_request};
+
+    /// Somebody that a layer in front of the route has found out.
+    #[derive(Clone)]
+    struct User(&'static str);
+
+    /// Lets in whom that layer knows.
+    struct Known;
+
+    impl Authenticate for Known {
+        fn authenticate(&self, request: ConnectRequest) -> Authenticating {
+            let user = request.upgrade().and_then(|upgrade| upgrade.extensions.get::<User>());
+            let known = user.map(|user| Principal::new(user.0));
+            Box::pin(std::future::ready(known.ok_or_else(AuthenticationError::refused)))
+        }
+    }
 
     async fn serving(server: &Server) -> std::net::SocketAddr {
         let router = Router::new().route("/ws", route(server));
@@ -136,8 +156,40 @@ mod axum {
         assert_eq!(peer.message().await, "hello");
         let stopping = tokio::spawn({
             let server = server.clone();
-            async move { server.shutdown(std::time::Duration::from_secs(30)).await }
+            async move { server.shutdown(Duration::from_secs(30)).await }
         });
+        assert_eq!(peer.closed().await, 1012);
+        drop(peer);
+        assert_eq!(stopping.await.unwrap().cut, 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_layer_has_found_out_reaches_authentication() {
+        let server = Server::builder().authenticate(Known).build();
+        let router = Router::new().route("/ws", route(&server)).layer(Extension(User("ann")));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut peer = Peer::web_socket(address).await;
+        peer.send("CONNECT\naccept-version:1.2\n\n").await;
+        assert_eq!(peer.frame().await.header("user-name").as_deref(), Some("ann"));
+    }
+
+    #[tokio::test]
+    async fn axums_graceful_shutdown_leaves_web_sockets_to_the_server() {
+        let server = Server::builder().build();
+        let router: Router = Router::new().route("/ws", route(&server));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let http =
+            axum::serve(listener, router).with_graceful_shutdown(async { drop(stopped.await) });
+        let http = tokio::spawn(http.into_future());
+        let mut peer = Peer::connected(address).await;
+        drop(stop);
+        http.await.unwrap().unwrap();
+        peer.subscribe("0", "/topic/a").await;
+        let stopping = tokio::spawn(async move { server.shutdown(Duration::from_secs(30)).await });
         assert_eq!(peer.closed().await, 1012);
         drop(peer);
         assert_eq!(stopping.await.unwrap().cut, 0);

@@ -129,3 +129,24 @@ async fn who_does_not_answer_the_close_is_cut() {
     assert_eq!(asked.elapsed().as_secs(), 3);
     assert_eq!(peer.closed().await, 1000);
 }
+
+/// PROTOCOL C4: any byte counts as a beat. A large message over a slow line cannot answer a Ping
+/// before it is sent whole.
+#[tokio::test(start_paused = true)]
+async fn c4_the_bytes_of_an_unfinished_message_count() {
+    let (_server, mut peer) = embedded(Server::builder());
+    peer.connect("heart-beat:10000,0\n").await;
+    let frame =
+        super::peer::masked(0x80 | TEXT, b"SEND\ndestination:/topic/a\nreceipt:1\n\nhello\0");
+    for byte in frame {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        peer.write(&[byte]).await;
+    }
+    loop {
+        let frame = peer.web_socket_frame().await;
+        if frame.opcode != PING {
+            assert_eq!(String::from_utf8_lossy(&frame.payload), "RECEIPT\nreceipt-id:1\n\n\0");
+            break;
+        }
+    }
+}

@@ -10,14 +10,18 @@
 )]
 
 mod abuse;
+mod authentication;
+mod bounds;
 mod brokers;
+mod counting;
 mod embedding;
 mod fan_out;
 mod heart_beats;
 mod listening;
 mod peer;
-#[cfg(feature = "app")]
-mod review;
+mod queues;
 mod sessions;
 mod shutdown;
+#[cfg(feature = "app")]
+mod turns;
 mod web_socket;

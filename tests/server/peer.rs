@@ -28,6 +28,7 @@ pub(crate) struct WebSocketFrame {
     pub(crate) payload: Vec<u8>,
 }
 
+pub(crate) const CONTINUATION: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const BINARY: u8 = 0x2;
 pub(crate) const CLOSE: u8 = 0x8;

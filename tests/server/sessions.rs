@@ -314,3 +314,14 @@ async fn a_tcp_client_that_only_listens_any_more_gets_its_answers() {
     peer.expect_receipt("1").await;
     peer.ended().await;
 }
+
+#[tokio::test]
+async fn what_was_published_before_a_disconnect_is_delivered_before_its_receipt() {
+    let (_server, address) = listening(Server::builder()).await;
+    let mut peer = Peer::connected(address).await;
+    let frames = "SUBSCRIBE\nid:0\ndestination:/topic/a\n\n\0SEND\ndestination:/topic/a\n\nlast\0\
+                  DISCONNECT\nreceipt:1\n\n\0";
+    peer.send_bytes(TEXT, frames.as_bytes()).await;
+    assert_eq!(peer.message().await, "last");
+    peer.expect_receipt("1").await;
+}

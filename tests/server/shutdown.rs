@@ -74,9 +74,23 @@ async fn who_does_not_leave_in_time_is_cut() {
 async fn after_it_nobody_is_let_in() {
     let (server, _address) = listening(Server::builder()).await;
     server.shutdown(LONG).await;
-    let (parts, ()) = super::embedding::request().into_parts();
-    let rejection = server.check(parts).unwrap_err();
+    let rejection = server.check(super::embedding::request()).unwrap_err();
     assert_eq!(rejection.status(), 503);
     assert!(server.listen_tcp("127.0.0.1:0").await.is_err());
     assert!(server.listen_websocket("127.0.0.1:0", "/ws").await.is_err());
+}
+
+#[tokio::test]
+async fn after_shutdown_no_task_is_left() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    let (server, address) = listening(Server::builder()).await;
+    let mut half = Peer::tcp(address).await;
+    half.write(b"GET /ws HTTP/1.1\r\n").await;
+    while server.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.shutdown(Duration::from_secs(30)).await;
+    // The refusal of `half` still lingers, and the task that calls the broker back still waits.
+    assert_eq!(metrics.num_alive_tasks() - before, 0, "tasks are left after the shutdown");
 }

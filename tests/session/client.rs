@@ -112,7 +112,7 @@ impl<E: Envelope> Client<E> {
         let deliveries = std::slice::from_ref(delivery);
         if self.direct && !self.leaving.holds(key, 1) {
             let mut out = BytesMut::new();
-            self.leaving.deliver_into(key, deliveries, &mut out, self.now);
+            self.leaving.deliver_into(key, deliveries, &mut out, usize::MAX, self.now);
             shown(&out)
         } else {
             self.leaving.deliver(key, deliveries).expect("there is room");

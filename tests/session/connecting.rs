@@ -93,7 +93,11 @@ fn nothing_is_done_before_a_connect_is_accepted() {
     for _ in 0..3 {
         assert!(matches!(client.session.next_event(), Ok(None)), "it was not accepted yet");
     }
-    assert_eq!(client.session.next_deadline(), None, "to decide takes as long as it takes");
+    // Deciding has the time that CONNECT has: the client may be gone, and nobody would notice.
+    let deadline = client.session.next_deadline().expect("there is a limit");
+    let overdue = client.session.handle_deadline(deadline);
+    assert!(matches!(overdue, Some(SessionError::ConnectTimeout { .. })), "{overdue:?}");
+    assert!(matches!(client.session.next_event(), Ok(None)), "the session is over");
 }
 
 #[test]

@@ -47,7 +47,10 @@ fn sent(client: &mut Client<Kinds>, bodies: &[&[u8]]) -> Vec<String> {
     let (waiting, direct) = deliveries.split_at(1);
     client.leaving.deliver(key, waiting).unwrap();
     let mut out = BytesMut::new();
-    assert!(client.leaving.deliver_into(key, direct, &mut out, client.now));
+    assert_eq!(
+        client.leaving.deliver_into(key, direct, &mut out, usize::MAX, client.now),
+        direct.len()
+    );
     kinds(&out)
 }
 

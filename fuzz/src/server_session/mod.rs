@@ -214,7 +214,9 @@ impl Server {
         assert!(holds || !self.model.is_held(to), "its SUBSCRIBE was not confirmed");
         if how == How::Direct {
             let mut out = BytesMut::new();
-            let live = self.leaving.deliver_into(key, &[delivery], &mut out, self.now);
+            let encoded =
+                self.leaving.deliver_into(key, &[delivery], &mut out, usize::MAX, self.now);
+            let live = encoded == 1;
             assert_eq!(live, takes && !holds);
             if live {
                 self.model.deliver(to, message, tag, again);

@@ -30,7 +30,9 @@ use queue::{Bytes, Queue};
 ///
 /// Prefixes and bounds: [`MemoryBroker::builder`].
 ///
-/// Its outcomes are complete when they are returned.
+/// Its outcomes are complete when they are returned, but for one: a SEND to a topic whose subscribers
+/// are still being delivered what came before, more than a few megabytes of it, completes when that
+/// is done, so that whoever waits for it does not run ahead of them.
 #[derive(Debug)]
 pub struct MemoryBroker {
     settings: MemoryBrokerBuilder,
@@ -161,10 +163,11 @@ impl MemoryBroker {
         }
     }
 
-    fn apply(&self, step: Step, turn: &mut Turn) {
+    /// The outcome is pending only where a topic has more to deliver than it may keep.
+    fn apply(&self, step: Step, turn: &mut Turn) -> Outcome {
         match step {
             Step::Route(destination, message) => {
-                self.router.route(&destination, Delivery::new(message), turn);
+                return self.router.route(&destination, Delivery::new(message), turn);
             }
             Step::Add(destination, message, bytes) => {
                 self.on_queue(&destination, |queue| queue.add(message, bytes));
@@ -177,6 +180,7 @@ impl MemoryBroker {
                 }
             }
         }
+        Outcome::done()
     }
 
     /// Gives back what was reserved.
@@ -217,8 +221,10 @@ impl Broker for MemoryBroker {
     }
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
-        let step = self.prepare(Operation::Publish(message));
-        Outcome::ready(step.map(|step| self.apply(step, turn)))
+        match self.prepare(Operation::Publish(message)) {
+            Ok(step) => self.apply(step, turn),
+            Err(error) => error.into(),
+        }
     }
 
     fn subscribe(
@@ -261,9 +267,16 @@ impl Broker for MemoryBroker {
         Outcome::done()
     }
 
+    fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        if let Some(queue) = self.queue(destination) {
+            queue.resume(subscriber);
+            drop(queue);
+            self.dispatch(destination, turn);
+        }
+    }
+
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
-        self.apply(Step::Settle(settle), turn);
-        Outcome::done()
+        self.apply(Step::Settle(settle), turn)
     }
 
     /// Room is reserved for all of it before any of it is applied, so that nothing can fail in the
@@ -282,7 +295,8 @@ impl Broker for MemoryBroker {
             }
         }
         for step in steps {
-            self.apply(step, turn);
+            // All of it has taken effect; a topic that is behind delivers it in its order.
+            drop(self.apply(step, turn));
         }
         Outcome::done()
     }

@@ -65,6 +65,12 @@ struct Assigned {
 struct Consumer {
     subscriber: Subscriber,
     unsettled: usize,
+    /// Its outlet has something of ours that is not written; it gets no more until it is.
+    stalled: bool,
+    /// What it has that is settled when it is written: the tags, in mode `auto`.
+    unwritten: Vec<u64>,
+    /// How often it was resumed.
+    resumed: u64,
 }
 
 /// The most messages that are assigned before any of them is delivered.
@@ -131,7 +137,7 @@ impl Queue {
     pub(super) fn join(&self, subscriber: Subscriber) {
         let state = &mut *self.state.lock();
         state.leave(subscriber.id);
-        state.consumers.push(Consumer { subscriber, unsettled: 0 });
+        state.consumers.push(Consumer::new(subscriber));
     }
 
     /// Removes a consumer and puts back, in order, what it had not settled.
@@ -173,34 +179,71 @@ impl Queue {
         let mut dispatch = Dispatch { queue: self, ended: false };
         while let Some(assignments) = dispatch.next() {
             for (tag, subscriber, stored) in assignments {
-                if !self.offer(tag, subscriber.id) {
-                    continue; // Its consumer has left meanwhile.
-                }
+                let Some(resumed) = self.offer(tag, subscriber.id) else { continue };
                 let delivery = Delivery::new(stored.message)
                     .with_tag(tag)
                     .with_redelivered(stored.redelivered);
                 match subscriber.deliver(std::slice::from_ref(&delivery), now) {
-                    Taken::Written | Taken::Queued => self.delivered(tag, &subscriber),
+                    Taken::Written => self.written(tag, &subscriber),
+                    Taken::Queued => self.queued(tag, &subscriber, resumed),
                     Taken::Gone => self.gone(tag, subscriber.id),
                 }
             }
         }
     }
 
-    /// Notes that a message may reach its consumer from now on, if it still is its consumer's.
-    fn offer(&self, tag: u64, to: SubscriberId) -> bool {
+    /// Notes that a message may reach its consumer from now on. Returns how often the consumer was
+    /// resumed before; `None` if it has left, or is stalled and gets the message later.
+    fn offer(&self, tag: u64, to: SubscriberId) -> Option<u64> {
         let state = &mut *self.state.lock();
-        let assigned = state.unsettled.get_mut(&tag).filter(|assigned| assigned.to == to);
-        assigned.map(|assigned| assigned.offered = true).is_some()
+        let consumer = state.consumer(to)?;
+        let resumed = consumer.resumed;
+        if consumer.stalled {
+            if let Some(assigned) = state.withdraw(tag, to) {
+                state.put_back(tag, assigned);
+            }
+            return None;
+        }
+        let assigned = state.unsettled.get_mut(&tag).filter(|assigned| assigned.to == to)?;
+        assigned.offered = true;
+        Some(resumed)
     }
 
-    /// In mode `auto` a delivery settles itself.
-    fn delivered(&self, tag: u64, subscriber: &Subscriber) {
-        if subscriber.settles {
-            return;
+    /// In mode `auto` a delivery settles itself once it is written.
+    fn written(&self, tag: u64, subscriber: &Subscriber) {
+        if !subscriber.settles {
+            self.settle_itself(&mut self.state.lock(), tag, subscriber.id);
         }
+    }
+
+    /// The consumer's outlet keeps the message until the socket takes it. If it was resumed since
+    /// the message was offered, the socket has it already.
+    fn queued(&self, tag: u64, subscriber: &Subscriber, resumed: u64) {
         let state = &mut *self.state.lock();
-        if let Some(assigned) = state.withdraw(tag, subscriber.id) {
+        let Some(consumer) = state.consumer(subscriber.id) else { return };
+        if consumer.resumed == resumed {
+            consumer.stalled = true;
+            if !subscriber.settles {
+                consumer.unwritten.push(tag);
+            }
+        } else if !subscriber.settles {
+            self.settle_itself(state, tag, subscriber.id);
+        }
+    }
+
+    /// The consumer's outlet has written all that it had.
+    pub(super) fn resume(&self, subscriber: SubscriberId) {
+        let state = &mut *self.state.lock();
+        let Some(consumer) = state.consumer(subscriber) else { return };
+        consumer.stalled = false;
+        consumer.resumed += 1;
+        for tag in std::mem::take(&mut consumer.unwritten) {
+            self.settle_itself(state, tag, subscriber);
+        }
+    }
+
+    fn settle_itself(&self, state: &mut State, tag: u64, subscriber: SubscriberId) {
+        if let Some(assigned) = state.withdraw(tag, subscriber) {
             self.forget(state, assigned.stored.bytes);
         }
     }
@@ -253,7 +296,17 @@ impl Drop for Dispatch<'_> {
     }
 }
 
+impl Consumer {
+    fn new(subscriber: Subscriber) -> Self {
+        Self { subscriber, unsettled: 0, stalled: false, unwritten: Vec::new(), resumed: 0 }
+    }
+}
+
 impl State {
+    fn consumer(&mut self, id: SubscriberId) -> Option<&mut Consumer> {
+        self.consumers.iter_mut().find(|consumer| consumer.subscriber.id == id)
+    }
+
     /// Assigns messages to the consumers with credit, in turn.
     fn assign(&mut self) -> Vec<(u64, Subscriber, Stored)> {
         let mut assignments = Vec::new();
@@ -276,6 +329,7 @@ impl State {
             self.turn = (self.turn + 1) % count;
             if let Some(consumer) = self.consumers.get_mut(self.turn)
                 && consumer.unsettled < consumer.subscriber.prefetch
+                && !consumer.stalled
             {
                 consumer.unsettled += 1;
                 return Some(consumer.subscriber.clone());
@@ -287,8 +341,7 @@ impl State {
     /// Takes back what a consumer has not settled, and gives it credit for another.
     fn withdraw(&mut self, tag: u64, from: SubscriberId) -> Option<Assigned> {
         self.unsettled.get(&tag).filter(|assigned| assigned.to == from)?;
-        let consumer = self.consumers.iter_mut().find(|consumer| consumer.subscriber.id == from);
-        if let Some(consumer) = consumer {
+        if let Some(consumer) = self.consumer(from) {
             consumer.unsettled -= 1;
         }
         self.unsettled.remove(&tag)

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use crate::session::Delivery;
 
-use super::super::{Host, Subscriber, SubscriberId};
+use super::super::{Completer, Host, Outcome, Subscriber, SubscriberId};
 use super::flush::Flush;
 
 /// One destination with subscribers: who they are, and what waits to be delivered to them.
@@ -26,6 +26,10 @@ struct State {
     next: u64,
     /// Whether somebody is delivering.
     flushing: bool,
+    /// What `queue` takes, in bytes.
+    bytes: usize,
+    /// Who waits until there is room in `queue` again.
+    waiters: Vec<Completer>,
     /// What a flush took and was given up with: goes before the queue.
     left_over: Option<Batch>,
     members: Vec<Member>,
@@ -64,6 +68,11 @@ impl Batch {
 /// The most deliveries that a queue keeps room for while nothing is in it.
 const KEPT_CAPACITY: usize = 8;
 
+/// How many bytes may wait to be delivered at one destination. What is published beyond that takes
+/// its place all the same, but its outcome is pending: a connection that has many such outcomes is
+/// not read from, and so does not run ahead of the subscribers.
+const WAITING_BYTES: usize = 4 << 20;
+
 impl Channel {
     pub(super) fn new(host: Arc<OnceLock<Arc<dyn Host>>>) -> Self {
         Self { state: Mutex::default(), host }
@@ -97,10 +106,18 @@ impl Channel {
         self.state.lock().members.len()
     }
 
-    pub(super) fn append(&self, delivery: Delivery) {
+    /// Appends to what waits to be delivered. The outcome is pending if that is too much.
+    pub(super) fn append(&self, delivery: Delivery) -> Outcome {
         let state = &mut *self.state.lock();
+        state.bytes += delivery.message().size();
         state.queue.push(delivery);
         state.next += 1;
+        if state.bytes <= WAITING_BYTES {
+            return Outcome::done();
+        }
+        let (completer, outcome) = Outcome::pending();
+        state.waiters.push(completer);
+        outcome
     }
 
     /// Delivers what waits, unless somebody else is at it, who then takes it along.
@@ -125,7 +142,8 @@ impl Channel {
         if spent.capacity() > KEPT_CAPACITY {
             spent = Vec::new();
         }
-        let state = &mut *self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if let Some(batch) = state.left_over.take() {
             return Some(batch);
         }
@@ -137,7 +155,15 @@ impl Channel {
         let deliveries = std::mem::replace(&mut state.queue, spent);
         let first = state.next - deliveries.len() as u64;
         let members = state.snapshot.get_or_insert_with(|| state.members.as_slice().into());
-        Some(Batch { deliveries, first, members: Arc::clone(members), cursor: 0 })
+        let batch = Batch { deliveries, first, members: Arc::clone(members), cursor: 0 };
+        state.bytes = 0;
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(guard);
+        // They are woken, which is no work for under a lock.
+        for waiter in waiters {
+            waiter.complete(Ok(()));
+        }
+        Some(batch)
     }
 
     /// Gives up flushing, in the middle of a batch perhaps. What is left of it, and what waits, is

@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 
 use crate::session::Delivery;
 
-use super::{Destination, Host, Subscriber, SubscriberId, Turn};
+use super::{Destination, Host, Outcome, Subscriber, SubscriberId, Turn};
 
 pub(super) use channel::Channel;
 pub use flush::Work;
@@ -88,12 +88,15 @@ impl Router {
 
     /// Gives a message its place behind all others of its destination. It is delivered when the turn
     /// ends. A destination without subscribers costs a look-up.
-    pub fn route(&self, destination: &Destination, delivery: Delivery, turn: &mut Turn) {
+    ///
+    /// The outcome is pending where more waits to be delivered than a few megabytes: it is complete
+    /// when that is being delivered. The place is taken in any case.
+    pub fn route(&self, destination: &Destination, delivery: Delivery, turn: &mut Turn) -> Outcome {
         let channel = self.shard(destination).read().get(destination).cloned();
-        if let Some(channel) = channel {
-            channel.append(delivery);
-            turn.touch(channel);
-        }
+        let Some(channel) = channel else { return Outcome::done() };
+        let outcome = channel.append(delivery);
+        turn.touch(channel);
+        outcome
     }
 
     /// How many destinations have a subscriber.

@@ -1,5 +1,4 @@
 use std::cell::RefCell;
-use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -35,18 +34,24 @@ impl Transport {
         }
     }
 
+    /// Reads the next message, and whether any byte of it or of another came.
     pub(super) fn poll_read(
         &mut self,
         outlet: &ConnectionOutlet,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Incoming, ReadError>> {
+    ) -> (Poll<Result<Incoming, ReadError>>, bool) {
         match self {
             Self::WebSocket(reader) => {
                 let answer = |frame: &[u8]| outlet.answer(frame);
-                let mut lent = Lent { socket: outlet.socket(), context, answer };
-                reader.read(&mut lent).transpose().map_or(Poll::Pending, Poll::Ready)
+                let mut lent = Lent { socket: outlet.socket(), context, answer, read: 0 };
+                let read = reader.read(&mut lent).transpose();
+                (read.map_or(Poll::Pending, Poll::Ready), lent.read > 0)
             }
-            Self::Tcp => poll_read_tcp(outlet, context),
+            Self::Tcp => {
+                let read = poll_read_tcp(outlet, context);
+                let heard = read.is_ready();
+                (read, heard)
+            }
         }
     }
 }
@@ -67,9 +72,14 @@ fn poll_read_tcp(
 impl Connection {
     /// Reads once and gives the session what came.
     pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
-        let arrived = ready!(self.transport.poll_read(&self.outlet, context));
-        self.pinged = false;
-        match arrived {
+        let (arrived, heard) = self.transport.poll_read(&self.outlet, context);
+        if heard {
+            // Any byte counts as a beat: in the middle of a large message on a slow line there is
+            // nothing else, and not even a Ping can be answered.
+            self.pinged = false;
+            self.session.heard(now);
+        }
+        match ready!(arrived) {
             Ok(Incoming::Text(bytes)) => {
                 self.session.receive(bytes, now);
                 self.session.end_of_message();
@@ -80,7 +90,7 @@ impl Connection {
                 }
                 self.session.receive(bytes, now);
             }
-            Ok(Incoming::Control) => self.session.heard(now),
+            Ok(Incoming::Control) => {}
             // The reader has answered it, so nothing may follow.
             Ok(Incoming::Close) => self.depart(now),
             Err(error) => self.on_read_error(&error, now),
@@ -96,10 +106,5 @@ impl Connection {
         let refusal = Refusal::new("WebSocket error", error.to_string());
         self.outlet.leaving(|leaving| leaving.refuse(&refusal));
         self.end(code, &error.to_string(), now);
-    }
-
-    /// Reads once and throws it away. Returns how much it was; 0 at the end.
-    pub(super) fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        TCP_BUFFER.with_borrow_mut(|buffer| self.outlet.socket().poll_read(context, buffer))
     }
 }

@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -23,18 +24,28 @@ impl Connection {
     ) {
         let origin = std::mem::take(&mut self.origin);
         let request = ConnectRequest::new(connect.frame.clone(), origin.upgrade, origin.peer);
-        let decision = self.shared.authenticate.authenticate(request);
+        let authenticate = &self.shared.authenticate;
+        let decision = catch_unwind(AssertUnwindSafe(|| authenticate.authenticate(request)));
+        let Ok(decision) = decision else { return self.authentication_failed(now) };
         self.connecting = Some(PendingConnect { connect, decision });
         self.poll_authentication(context, now);
     }
 
     pub(super) fn poll_authentication(&mut self, context: &mut Context<'_>, now: Instant) {
         let Some(mut pending) = self.connecting.take() else { return };
-        match pending.decision.as_mut().poll(context) {
-            Poll::Pending => self.connecting = Some(pending),
-            Poll::Ready(Ok(principal)) => self.welcome(&pending.connect, principal, now),
-            Poll::Ready(Err(error)) => self.turn_away(&error, now),
+        // An authentication that panics is one connection's failure, not the server's.
+        let decision = catch_unwind(AssertUnwindSafe(|| pending.decision.as_mut().poll(context)));
+        match decision {
+            Ok(Poll::Pending) => self.connecting = Some(pending),
+            Ok(Poll::Ready(Ok(principal))) => self.welcome(&pending.connect, principal, now),
+            Ok(Poll::Ready(Err(error))) => self.turn_away(&error, now),
+            Err(_) => self.authentication_failed(now),
         }
+    }
+
+    fn authentication_failed(&mut self, now: Instant) {
+        let detail = "who you are could not be found out; try again later";
+        self.refuse(&Refusal::new("internal error", detail), now);
     }
 
     fn welcome(&mut self, connect: &Connect, principal: Principal, now: Instant) {

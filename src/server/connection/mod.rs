@@ -23,6 +23,7 @@ use crate::websocket::{CloseCode, Reader};
 
 use super::Principal;
 use super::connections::Admission;
+use super::linger::Linger;
 use super::outlet::{ConnectionOutlet, Notice};
 use super::shared::Shared;
 use super::socket::Socket;
@@ -40,7 +41,6 @@ const READS_PER_TURN: usize = 16;
 /// One connection and everything that its task owns. What leaves is in its outlet.
 struct Connection {
     shared: Arc<Shared>,
-    admission: Admission,
     outlet: Arc<ConnectionOutlet>,
     wire: Wire,
     transport: Transport,
@@ -59,6 +59,8 @@ struct Connection {
     /// Whether the client was asked for a sign of life.
     pinged: bool,
     sleep: Pin<Box<Sleep>>,
+    /// Given back last, when the socket is closed.
+    admission: Admission,
 }
 
 /// Where a connection came from.
@@ -168,17 +170,17 @@ impl Connection {
         self.poll_authentication(context, now);
         self.poll_work(context, &mut turn);
         let mut reads = READS_PER_TURN;
+        let mut stopped = false;
         while self.ending.is_none() {
-            if self.connecting.is_some() || self.work.len() >= self.shared.settings.pending {
-                // It is not read from, so its silence says nothing.
-                self.session.heard(now);
+            if !self.may_ask() || reads == 0 {
+                stopped = true;
                 break;
             }
             match self.session.next_event() {
                 Ok(Some(event)) => self.on_event(event, context, &mut turn),
-                Ok(None) if self.departed || !self.reads_its_answers(now) => break,
-                Ok(None) if reads == 0 => {
-                    context.waker().wake_by_ref();
+                Ok(None) if self.departed => break,
+                Ok(None) if !self.reads_its_answers() => {
+                    stopped = true;
                     break;
                 }
                 Ok(None) => {
@@ -191,21 +193,41 @@ impl Connection {
             }
         }
         // A transaction may have left messages for handlers.
-        self.poll_handling(context);
-        self.finish(now);
+        self.poll_handling(context, &mut turn);
+        // What was published is delivered before a DISCONNECT behind it ends the subscriptions.
         drop(turn);
+        self.finish(now);
         self.outlet.flush(now);
+        self.resume_queues(now);
+        if stopped {
+            // It is not read from, so its silence says nothing.
+            self.session.heard(now);
+            // Nothing but this will wake the task if what it stopped for has gone meanwhile.
+            if self.may_ask() && self.reads_its_answers() {
+                context.waker().wake_by_ref();
+            }
+        }
     }
 
-    /// Whether not too much of what the client was answered waits for it. One that does not read is
-    /// not read from, and so its silence says nothing.
-    fn reads_its_answers(&mut self, now: Instant) -> bool {
+    /// Whether the client may ask for more: it is decided who it is, and not too much is being done.
+    fn may_ask(&self) -> bool {
+        self.connecting.is_none() && self.work.len() < self.shared.settings.pending
+    }
+
+    /// Whether not too much of what the client was answered waits for it.
+    fn reads_its_answers(&self) -> bool {
         let waiting = self.outlet.leaving(|leaving| leaving.waiting_bytes());
-        let reads = waiting <= self.shared.session.waiting_bytes / 2;
-        if !reads {
-            self.session.heard(now);
+        waiting <= self.shared.session.waiting_bytes / 2
+    }
+
+    /// Tells queues that their messages have been written, and that there is room for more.
+    fn resume_queues(&mut self, now: Instant) {
+        for (key, name) in self.outlet.resumed() {
+            if let Ok(destination) = Destination::new(&name) {
+                let mut turn = Turn::new(now);
+                self.shared.broker.resume(&destination, self.subscriber(key), &mut turn);
+            }
         }
-        reads
     }
 
     /// The client has gone, or will be told nothing more. What it had asked for is still done: it is
@@ -252,7 +274,9 @@ impl Connection {
         self.connecting = None;
         self.unsubscribe_all(now);
         self.outlet.flush(now);
-        self.ending = Some(Ending::new(now + self.shared.settings.linger));
+        let settings = &self.shared.settings;
+        let until = now.checked_add(settings.linger);
+        self.ending = Some(Ending::new(until, Linger::new(settings.linger_bytes)));
     }
 
     /// Once everything that was asked for is done, answers DISCONNECT, or ends with a client that
@@ -286,13 +310,14 @@ impl Connection {
 
     fn next_deadline(&self) -> Option<Instant> {
         if let Some(ending) = &self.ending {
-            return Some(ending.until());
+            return ending.until();
         }
         if self.departed {
             return None;
         }
         let write_timeout = self.shared.settings.write_timeout;
-        let blocked = self.outlet.blocked_since().map(|since| since + write_timeout);
+        let blocked = self.outlet.blocked_since();
+        let blocked = blocked.and_then(|since| since.checked_add(write_timeout));
         let beat = self.outlet.leaving(|leaving| leaving.next_beat());
         [self.session.next_deadline(), beat, blocked].into_iter().flatten().min()
     }
@@ -302,7 +327,8 @@ impl Connection {
             return;
         }
         let limit = self.shared.settings.write_timeout;
-        if self.outlet.blocked_since().is_some_and(|since| now >= since + limit) {
+        let blocked = self.outlet.blocked_since();
+        if blocked.is_some_and(|since| now.saturating_duration_since(since) >= limit) {
             self.refuse(&SessionError::NotReading { limit }.into(), now);
             return;
         }

@@ -5,7 +5,6 @@ use crate::broker::{
 };
 use crate::session::{self, Event, Refusal, Send, Settle, Subscribe, SubscriptionKey, Unsubscribe};
 
-use super::super::refusals;
 use super::Connection;
 use super::work::Then;
 
@@ -44,7 +43,7 @@ impl Connection {
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
         if self.shared.handle.handles(&send.destination) {
-            self.hand_over(send, context);
+            self.hand_over(send, context, turn);
             return Ok(());
         }
         let receipt = send.receipt.clone();
@@ -94,7 +93,7 @@ impl Connection {
             if asked && !capabilities.supports(capability) {
                 let destination = subscribe.destination.to_string();
                 let error = BrokerError::Unsupported { capability, destination };
-                return Err(refusals::of_broker(&error));
+                return Err(error.into());
             }
         }
         Ok(())
@@ -179,5 +178,5 @@ impl Connection {
 }
 
 fn destination(name: &str) -> Result<Destination, Refusal> {
-    Destination::new(name).map_err(|error| refusals::of_broker(&error.into()))
+    Ok(Destination::new(name)?)
 }

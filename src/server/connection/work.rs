@@ -7,7 +7,7 @@ use crate::broker::{BrokerError, Outcome, Turn};
 use crate::session::{Receipt, Refusal, Send, SubscriptionKey};
 
 use super::super::handle::{HandleError, Handling, SendRequest};
-use super::super::{Publisher, refusals};
+use super::super::{Publisher, publisher, refusals};
 use super::Connection;
 
 /// What one connection has asked for and what is not done yet.
@@ -56,10 +56,10 @@ impl Connection {
     }
 
     /// Gives a message to its handler, behind those that came before it.
-    pub(super) fn hand_over(&mut self, send: Send, context: &mut Context<'_>) {
+    pub(super) fn hand_over(&mut self, send: Send, context: &mut Context<'_>, turn: &mut Turn) {
         let waits = self.work.handling.is_some() || !self.work.queue.is_empty();
         self.work.queue.push_back(if waits { kept(send) } else { send });
-        self.poll_handling(context);
+        self.poll_handling(context, turn);
     }
 
     /// Finishes what is done meanwhile.
@@ -75,15 +75,16 @@ impl Connection {
                 }
             }
         }
-        self.poll_handling(context);
+        self.poll_handling(context, turn);
     }
 
     /// Runs handlers, one message after the other.
-    pub(super) fn poll_handling(&mut self, context: &mut Context<'_>) {
+    pub(super) fn poll_handling(&mut self, context: &mut Context<'_>, turn: &mut Turn) {
         loop {
-            let Some((mut handling, receipt)) = self.next_handling() else { return };
+            let Some((mut handling, receipt)) = self.next_handling(turn) else { return };
             // A handler that panics is one connection's failure, not the server's.
-            let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context)));
+            let poll = AssertUnwindSafe(|| handling.as_mut().poll(context));
+            let polled = publisher::lend(turn, || catch_unwind(poll));
             match polled {
                 Ok(Poll::Pending) => {
                     self.work.handling = Some((handling, receipt));
@@ -96,7 +97,7 @@ impl Connection {
         }
     }
 
-    fn next_handling(&mut self) -> Option<(Handling, Option<Receipt>)> {
+    fn next_handling(&mut self, turn: &mut Turn) -> Option<(Handling, Option<Receipt>)> {
         if let Some(handling) = self.work.handling.take() {
             return Some(handling);
         }
@@ -108,14 +109,15 @@ impl Connection {
             publisher: Publisher::new(self.shared.broker.clone()),
         };
         let handle = &self.shared.handle;
-        let handling = catch_unwind(AssertUnwindSafe(|| handle.handle(request)));
+        let begin = AssertUnwindSafe(|| handle.handle(request));
+        let handling = publisher::lend(turn, || catch_unwind(begin));
         let handling = handling.unwrap_or_else(|_| Box::pin(std::future::ready(Err(panicked()))));
         Some((handling, send.receipt))
     }
 
     fn conclude(&mut self, result: Result<(), BrokerError>, then: Then) -> Result<(), Refusal> {
         let refused = |receipt: Option<Receipt>| {
-            move |error: BrokerError| refusals::of_broker(&error).with_receipt(receipt)
+            move |error: BrokerError| Refusal::from(error).with_receipt(receipt)
         };
         match then {
             Then::Receipt(receipt) => {

@@ -180,7 +180,7 @@ impl<E: Envelope> Leaving<E> {
 
     /// Opens a subscription. Until [`activate`](Self::activate) its deliveries are held back.
     pub fn subscribe(&mut self, subscribe: &Subscribe) -> Result<SubscriptionKey, SessionError> {
-        self.subscriptions.open(subscribe, self.encoder.version, self.settings.subscriptions)
+        self.subscriptions.open(subscribe, self.encoder.version, &self.settings)
     }
 
     /// The broker has confirmed the subscription: its RECEIPT goes out, and then what was delivered
@@ -192,6 +192,17 @@ impl<E: Envelope> Leaving<E> {
         if !self.is_over() && !self.release(key) {
             self.paused.push_back(key);
         }
+    }
+
+    /// The destination of a subscription that is live and active: nothing is held back for it.
+    pub fn active_destination(&mut self, key: SubscriptionKey) -> Option<&str> {
+        let subscription = self.subscriptions.get_mut(key)?;
+        subscription.held.is_none().then_some(&*subscription.destination)
+    }
+
+    /// Whether a subscription is live.
+    pub fn is_live(&mut self, key: SubscriptionKey) -> bool {
+        self.subscriptions.get_mut(key).is_some()
     }
 
     /// Finds what an UNSUBSCRIBE ends.
@@ -256,9 +267,10 @@ impl<E: Envelope> Leaving<E> {
         Ok(true)
     }
 
-    /// Encodes deliveries to `out` at once, behind everything that waits, which is taken first: the
-    /// way of a connection that keeps up. Returns whether the subscription is live; if not, nothing
-    /// was encoded for it.
+    /// Encodes deliveries to `out` at once, behind everything that waits, which is
+    /// [taken](Self::take) first: the way of a connection that keeps up. Stops behind the first
+    /// delivery with which `out` has `most` bytes, and returns how many were encoded. Where that is
+    /// none and `out` is empty, the subscription is not live.
     ///
     /// What is [held back](Self::holds) must be [delivered](Self::deliver) instead.
     pub fn deliver_into(
@@ -266,24 +278,30 @@ impl<E: Envelope> Leaving<E> {
         key: SubscriptionKey,
         deliveries: &[Delivery],
         out: &mut BytesMut,
+        most: usize,
         now: Instant,
-    ) -> bool {
-        self.take(out, usize::MAX, now);
-        if self.is_over() || self.holds(key, deliveries.len()) {
-            return false;
+    ) -> usize {
+        self.take(out, most, now);
+        if self.is_waiting() || self.is_over() || self.holds(key, deliveries.len()) {
+            return 0;
         }
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return false };
+        let Some(subscription) = self.subscriptions.get_mut(key) else { return 0 };
+        let mut encoded = 0;
         for delivery in deliveries {
+            if out.len() >= most {
+                break;
+            }
             let omitted = self.encoder.encode(key, subscription, delivery, out);
             self.counters.headers_left_out += omitted;
+            encoded += 1;
         }
-        self.counters.messages += deliveries.len() as u64;
+        self.counters.messages += encoded as u64;
         if subscription.ack.settles() {
-            subscription.unsettled += deliveries.len();
-            self.unsettled += deliveries.len();
+            subscription.unsettled += encoded;
+            self.unsettled += encoded;
         }
         self.last_sent = now;
-        true
+        encoded
     }
 
     /// Whether some of this many deliveries to this subscription would be held back: until the
@@ -340,7 +358,7 @@ impl<E: Envelope> Leaving<E> {
     /// When the next heart-beat is due, if nothing else is sent before.
     pub fn next_beat(&self) -> Option<Instant> {
         let beats = self.stage == Stage::Open && !self.is_waiting();
-        self.beat.filter(|_| beats).map(|period| self.last_sent + period)
+        self.beat.filter(|_| beats).and_then(|period| self.last_sent.checked_add(period))
     }
 
     /// Appends a heart-beat if one is due (STOMP 1.2, "Heart-beating": an EOL).
