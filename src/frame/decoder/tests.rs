@@ -122,6 +122,22 @@ fn nothing_is_kept_of_what_exceeds_a_limit() {
 }
 
 #[test]
+fn a_body_where_there_must_be_none_is_refused_at_its_first_octet() {
+    let wire = b"COMMIT\ntransaction:1\n\nx";
+    for chunk in 1..=wire.len() {
+        let mut decoder = decoder();
+        let (head, body) = wire.split_at(wire.len() - 1);
+        for chunk in head.chunks(chunk) {
+            decoder.feed_slice(chunk);
+            assert_eq!(decoder.next_frame(), Ok(None));
+        }
+        decoder.feed_slice(body);
+        let error = decoder.next_frame().expect_err("a body");
+        assert_eq!(*error.fault(), Fault::UnexpectedBody { command: Command::Commit });
+    }
+}
+
+#[test]
 fn what_just_fits_the_limits_is_accepted() {
     let limits = Limits::default().with_head(15).with_headers(2).with_body(3);
     for wire in [&b"SEND\nab:1\nc:2\n\n123\0"[..], b"SEND\n\n123\0", b"SEND\nabc:456\n\r\n\0"] {
