@@ -189,10 +189,10 @@ impl Decoder {
 
     /// Whether all that was fed has been looked at: a frame has begun and goes on.
     fn waits(&self) -> bool {
-        self.input.is_empty()
-            && self.partial.as_ref().is_some_and(|partial| {
-                partial.scan.waits(&partial.layout, partial.bytes.len(), &self.rules)
-            })
+        let waits = |partial: &Partial| {
+            partial.scan.waits(&partial.layout, partial.bytes.len(), &self.rules)
+        };
+        self.input.is_empty() && self.partial.as_deref().is_some_and(waits)
     }
 
     /// Reads the next frame: notes in `layout` what is in it, and returns its bytes. `None` if more

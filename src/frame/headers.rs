@@ -22,6 +22,17 @@ use super::{HeaderKey, HeaderName};
 /// assert_eq!(headers.get("foo").as_deref(), Some("World"));
 /// assert_eq!(headers.get_all("foo").collect::<Vec<_>>(), ["World", "Hello"]);
 /// ```
+///
+/// What was not copied cannot outlive the frame:
+///
+/// ```compile_fail,E0505
+/// use stompbox::frame::{Command, Frame};
+///
+/// let frame = Frame::new(Command::Message).with_header("foo", "World");
+/// let value = frame.headers().get("foo");
+/// drop(frame);
+/// println!("{value:?}");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Headers<'a> {
     bytes: &'a [u8],
@@ -135,7 +146,7 @@ impl<'a> Header<'a> {
     }
 
     /// The value, unless it is a secret. Clients write `Authorization` as they do in HTTP.
-    fn shown(&self) -> Cow<'a, str> {
+    pub(super) fn shown(&self) -> Cow<'a, str> {
         let known = HeaderName::parse(&self.name().to_ascii_lowercase());
         if known.is_some_and(HeaderName::is_secret) {
             Cow::Borrowed("(hidden)")

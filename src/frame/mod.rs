@@ -68,6 +68,8 @@ mod parse;
 mod rules;
 mod scan;
 mod search;
+#[cfg(feature = "serde")]
+mod serialize;
 mod shared;
 mod verbatim;
 mod version;

@@ -90,12 +90,11 @@ impl Scan {
         self.stage == Stage::SizedBody || self.position == held
     }
 
-    /// Whether the `held` octets that there are neither end what is searched for, nor reach a limit,
-    /// nor are a body that may not be.
+    /// Whether the `held` octets that there are leave nothing to do but to wait for more: they neither
+    /// end what is searched for, nor reach a limit, nor are a body where there must be none.
     pub(super) fn waits(&self, layout: &Layout, held: usize, rules: &Rules) -> bool {
-        let has_body = self.stage == Stage::OpenBody && held > layout.body_start as usize;
-        let refused = has_body && !rules.may_have_body(layout.command);
-        self.has_seen(held) && held < self.reach(layout, &rules.limits) && !refused
+        let awaited = self.stage != Stage::OpenBody || rules.may_have_body(layout.command);
+        awaited && self.has_seen(held) && held < self.reach(layout, &rules.limits)
     }
 
     /// Ends the frame behind `held` octets although its NUL is missing; `false` if something else

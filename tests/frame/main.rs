@@ -7,6 +7,7 @@
     reason = "what helps a test is a test too"
 )]
 
+mod known_faults;
 mod properties;
 mod reference;
 mod representable;

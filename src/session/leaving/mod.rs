@@ -1,3 +1,4 @@
+mod counters;
 mod settling;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use super::{
     Delivery, Envelope, HeartBeat, Receipt, Refusal, SessionError, SessionSettings, SubscriptionKey,
 };
 
+pub use counters::LeavingCounters;
 pub use settling::Settled;
 
 /// The leaving half of a server's session: everything that a client is sent goes through it, in the
@@ -63,20 +65,6 @@ pub struct Connected {
     pub heart_beat: HeartBeat,
     /// How often this side sends a beat, if at all.
     pub beat: Option<Duration>,
-}
-
-/// What is counted here, since the session began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct LeavingCounters {
-    /// MESSAGE frames encoded.
-    pub messages: u64,
-    /// Headers left out because the version cannot represent them.
-    pub headers_left_out: u64,
-    /// ACKs and NACKs of what was settled before.
-    pub settled_before: u64,
-    /// How often delivery to a subscription paused, since as much was unsettled as may be.
-    pub pauses: u64,
 }
 
 impl<E: Envelope> Leaving<E> {

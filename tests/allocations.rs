@@ -1,0 +1,167 @@
+//! What the frame layer allocates, by an allocator that counts on each thread.
+
+#![allow(clippy::expect_used, reason = "what helps a test is a test too")]
+
+use allocation_counter::{AllocationInfo, measure};
+use bytes::{Bytes, BytesMut};
+use stompbox::frame::{
+    Command, Decoder, Encoder, Frame, FrameRef, HeaderName, Leniency, Limits, SharedMessage,
+    Version,
+};
+
+const MESSAGE: &[u8] = b"MESSAGE\nsubscription:0\nmessage-id:17-204\ndestination:/topic/room/5\n\
+    content-length:63\n\n{\"type\":\"MESSAGE\",\"writer\":\"client2\",\"text\":\"hello you, hello\"}\0";
+
+/// How many small messages are kept.
+const KEPT: usize = 100_000;
+
+/// What an allocator may add to what is asked for, and a count of references, in octets.
+const OVERHEAD: u64 = 64;
+
+fn decoder() -> Decoder {
+    Decoder::new(Limits::default(), Leniency::strict())
+}
+
+/// What one read of a busy socket brings. It is shared already, as that of a server is.
+fn read(wire: &[u8], frames: usize) -> (Bytes, Bytes) {
+    let buffer = BytesMut::from(&wire.repeat(frames)[..]).freeze();
+    (buffer.clone(), buffer)
+}
+
+#[track_caller]
+fn assert_none(allocated: AllocationInfo) {
+    assert_eq!((allocated.count_total, allocated.bytes_total), (0, 0));
+}
+
+#[test]
+fn decoding_allocates_nothing_but_the_shared_buffer() {
+    let (buffer, _shared) = read(MESSAGE, 1000);
+    let mut decoder = decoder();
+    let mut frames = 0;
+    let allocated = measure(|| {
+        decoder.feed(buffer);
+        while let Some(frame) = decoder.next_frame().expect("no error") {
+            assert_eq!(frame.header(HeaderName::Destination).as_deref(), Some("/topic/room/5"));
+            assert_eq!(frame.header("message-id").as_deref(), Some("17-204"));
+            assert_eq!(frame.headers().iter().count(), 4);
+            assert_eq!(frame.body().len(), 63);
+            frames += 1;
+        }
+    });
+    assert_eq!(frames, 1000);
+    assert_none(allocated);
+}
+
+#[test]
+fn a_slice_is_copied_into_one_buffer_for_all_of_its_frames() {
+    let wire = MESSAGE.repeat(1000);
+    let mut decoder = decoder();
+    let mut frames = Vec::with_capacity(1000);
+    let allocated = measure(|| {
+        decoder.feed_slice(&wire);
+        while let Some(frame) = decoder.next_frame().expect("no error") {
+            frames.push(frame);
+        }
+    });
+    assert_eq!(frames.len(), 1000);
+    assert!(allocated.count_total <= 2, "the buffer and its count of references: {allocated:?}");
+    assert!(allocated.bytes_total <= wire.len() as u64 + OVERHEAD, "{allocated:?}");
+}
+
+#[test]
+fn heart_beats_allocate_nothing() {
+    let (buffer, _shared) = read(b"\n", 1000);
+    let mut decoder = decoder();
+    assert_none(measure(|| {
+        decoder.feed(buffer);
+        assert_eq!(decoder.next_frame(), Ok(None));
+    }));
+}
+
+#[test]
+fn looking_at_a_borrowed_frame_allocates_nothing() {
+    let limits = Limits::default();
+    assert_none(measure(|| {
+        let parsed = FrameRef::parse(MESSAGE, Version::V1_2, &limits, Leniency::strict());
+        let (frame, consumed) = parsed.expect("no error").expect("a frame");
+        assert_eq!(consumed, MESSAGE.len());
+        assert_eq!(frame.header("subscription").as_deref(), Some("0"));
+    }));
+}
+
+#[test]
+fn only_what_holds_an_escape_is_copied() {
+    let (buffer, _shared) = read(b"MESSAGE\nplain:a\nescaped:a\\cb\n\n\0", 1);
+    let mut decoder = decoder();
+    decoder.feed(buffer);
+    let frame = decoder.next_frame().expect("no error").expect("a frame");
+    assert_none(measure(|| assert_eq!(frame.header("plain").as_deref(), Some("a"))));
+    let allocated = measure(|| assert_eq!(frame.header("escaped").as_deref(), Some("a:b")));
+    assert_eq!(allocated.count_total, 1);
+}
+
+#[test]
+fn encoding_allocates_nothing_where_there_is_room() {
+    let (buffer, _shared) = read(MESSAGE, 1);
+    let mut decoder = decoder();
+    decoder.feed(buffer);
+    let frame = decoder.next_frame().expect("no error").expect("a frame");
+    let escaped = Frame::new(Command::Send).with_header("a:b", "c\nd").with_body("hello");
+    let mut out = BytesMut::with_capacity(4096);
+    for version in Version::ALL {
+        assert_none(measure(|| {
+            frame.encode_into(version, &mut out);
+            let mut encoder = Encoder::new(&mut out, version, Command::Message);
+            encoder.header(HeaderName::Subscription, "0").header("note", "a:b");
+            encoder.finish(b"hello");
+        }));
+        // An escape is written straight from the text, too.
+        let len = escaped.encoded_len(version);
+        assert_none(measure(|| {
+            escaped.encode_into(version, &mut out);
+        }));
+        assert!(len <= out.len());
+        out.clear();
+    }
+}
+
+#[test]
+fn a_kept_frame_pins_nothing_but_itself() {
+    // Each comes with much else in a read of its own, as from 100,000 clients.
+    let read = [MESSAGE, &MESSAGE.repeat(30)[..]].concat();
+    let mut kept = Vec::with_capacity(KEPT);
+    let allocated = measure(|| {
+        for _ in 0..KEPT {
+            let mut decoder = decoder();
+            decoder.feed_slice(&read);
+            kept.extend(decoder.next_frame().expect("no error").map(Frame::compact));
+        }
+    });
+    assert_eq!(kept.len(), KEPT);
+    assert_bytes_each(&allocated, MESSAGE.len() as u64 + OVERHEAD);
+    assert!(size_of::<Frame>() <= 168, "beside its bytes: {}", size_of::<Frame>());
+}
+
+#[test]
+fn a_kept_message_takes_what_it_says() {
+    let mut decoder = decoder();
+    decoder.feed_slice(MESSAGE);
+    let frame = decoder.next_frame().expect("no error").expect("a frame");
+    let mut kept = Vec::with_capacity(KEPT);
+    let allocated = measure(|| {
+        for _ in 0..KEPT {
+            let headers = [("message-id", "17-204")];
+            kept.push(SharedMessage::new("/topic/room/5", headers, frame.body()));
+        }
+    });
+    let size = kept.first().map_or(0, SharedMessage::size) as u64;
+    assert_bytes_each(&allocated, size + OVERHEAD);
+    assert!(size <= 2 * MESSAGE.len() as u64 + OVERHEAD, "{size}");
+}
+
+/// What is still allocated, for each of the kept ones.
+#[track_caller]
+fn assert_bytes_each(allocated: &AllocationInfo, most: u64) {
+    let each = u64::try_from(allocated.bytes_current).unwrap_or_default() / KEPT as u64;
+    assert!(each <= most, "{each} instead of {most}");
+}
