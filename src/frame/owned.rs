@@ -172,11 +172,8 @@ impl Frame {
         let Self { bytes, layout } = self;
         let mut own = bytes.take_own(END_OF_HEAD + body.len() + 1);
         own.truncate(layout.lines_end as usize);
-        match layout.headers.find(HeaderName::ContentLength, 0) {
-            None => put_end_of_head(&mut own, body.len()),
-            // It stays among the headers, as it was given. The encoder writes its own.
-            Some(_) => own.push(b'\n'),
-        }
+        // Behind the headers, even if there is one among them: the encoder goes by its own.
+        put_end_of_head(&mut own, body.len());
         layout.body_start = offset(own.len());
         own.extend_from_slice(body);
         layout.body_end = offset(own.len());
