@@ -120,9 +120,9 @@ class Context {
       await run(this);
       return { outcome: "passes" };
     } catch (error) {
-      await this.end(); // the next case has a new driver
-      const outcome = error instanceof Cannot ? "cannot" : "fails";
-      return { outcome, why: error.message };
+      if (error instanceof Cannot) await this.#leave();
+      else await this.end(); // the next case has a new driver
+      return { outcome: error instanceof Cannot ? "cannot" : "fails", why: error.message };
     } finally {
       for (const peer of this.#peers.splice(0)) peer.abandon();
       if (this.driven?.ended) this.driven = null; // some cases kill it
@@ -170,6 +170,15 @@ class Context {
     }
     const others = found.filter(({ body }) => body !== "the last");
     assert.deepEqual(others, messages);
+  }
+
+  /** Ends the connection, and the driver only if that does not work. */
+  async #leave() {
+    try {
+      await this.driven.do("disconnect");
+    } catch {
+      await this.end();
+    }
   }
 
   get #label() {
