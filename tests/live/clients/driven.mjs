@@ -3,6 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 import { Inbox, within } from "../deadline.mjs";
@@ -117,13 +118,24 @@ export class Driven {
   /** As if somebody had pulled the plug of the program, but not of its machine. */
   async kill() {
     this.ended = true;
-    this.#child.kill("SIGKILL");
+    this.#signal("SIGKILL");
     await this.#exited.catch(() => {});
   }
 
   /** The program does nothing any more, and its connection stays open. */
   freeze() {
-    this.#child.kill("SIGSTOP");
+    this.#signal("SIGSTOP");
+  }
+
+  /** To the driver and what it has started: some libraries live in a browser. */
+  #signal(signal) {
+    for (const pid of [this.#child.pid, ...descendants(this.#child.pid)]) {
+      try {
+        process.kill(pid, signal);
+      } catch (error) {
+        if (error.code !== "ESRCH") throw error; // it has ended by itself
+      }
+    }
   }
 
   #hear(line) {
@@ -155,5 +167,29 @@ export class Driven {
     for (const inbox of [this.messages, this.errors, this.closes]) inbox.end(reason);
     this.#trouble ??= reason;
     for (const look of this.#troubled) look();
+  }
+}
+
+/** The processes that a process has started, and those that they have. */
+function descendants(pid) {
+  const children = new Map();
+  for (const process of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    const parent = parentOf(process);
+    children.set(parent, [...(children.get(parent) ?? []), Number(process)]);
+  }
+  const found = [];
+  for (let generation = [pid]; generation.length > 0; found.push(...generation)) {
+    generation = generation.flatMap((parent) => children.get(parent) ?? []);
+  }
+  return found;
+}
+
+/** `undefined` if it has just ended. */
+function parentOf(pid) {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return Number(/^PPid:\s+(\d+)$/m.exec(status)[1]);
+  } catch {
+    return undefined;
   }
 }

@@ -1,6 +1,7 @@
 // @stomp/rx-stomp: stompjs 7 with RxJS around it, as Angular applications use it.
 
 import { interop } from "../interop.mjs";
+import { STOMPJS_DIFFERENCES } from "../stompjs-7/differences.mjs";
 
 const ALL = ["1.0", "1.1", "1.2"];
 
@@ -8,34 +9,5 @@ interop({
   name: "@stomp/rx-stomp",
   driver: ["node", new URL("driver.mjs", import.meta.url).pathname],
   transports: { websocket: ALL, tcp: ALL },
-  differences: [
-    {
-      cases: ["header: `:`"],
-      versions: ["1.1"],
-      outcome: "fails",
-      shows: /^reads \S+ instead/,
-      why: "unescapes headers in 1.2 only",
-    },
-    {
-      cases: ["header: `\\`"],
-      versions: ["1.1"],
-      outcome: "fails",
-      shows: /^reads .+, sends /,
-      why: "escapes and unescapes headers in 1.2 only",
-    },
-    {
-      cases: ["header: LF"],
-      versions: ["1.1"],
-      outcome: "fails",
-      shows: /^ERROR: malformed frame/,
-      why: "escapes headers in 1.2 only: the LF ends the header, and what follows is none",
-    },
-    {
-      cases: ["header: `\\`"],
-      versions: ["1.2"],
-      outcome: "fails",
-      shows: /^reads \S+ instead/,
-      why: "unescapes in several passes: reads `\\` before `n`, `r` or `c` as an escape; sends it well",
-    },
-  ],
+  differences: STOMPJS_DIFFERENCES,
 });

@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 import Stomp from "stompjs";
 import { WebSocket } from "ws";
 
-import { Cannot, decodeBody, drive, Receipts, report, reportMessage } from "../driving.mjs";
+import { Cannot, decodeBody, drive, report, reportMessage } from "../driving.mjs";
+import { Receipts } from "../receipts.mjs";
 
 Stomp.WebSocketClass = WebSocket;
 

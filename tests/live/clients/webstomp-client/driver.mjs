@@ -5,7 +5,8 @@ import { createRequire } from "node:module";
 import webstomp from "webstomp-client";
 import { WebSocket } from "ws";
 
-import { Cannot, decodeBody, drive, Receipts, report, reportMessage } from "../driving.mjs";
+import { Cannot, decodeBody, drive, report, reportMessage } from "../driving.mjs";
+import { Receipts } from "../receipts.mjs";
 
 class Driver {
   #client;
