@@ -13,6 +13,7 @@ export const PERIOD = 1_000;
 const FROM_1_1 = ["1.1", "1.2"];
 const TEXT = "hello – 你好 🙂";
 const OCTETS = Buffer.from(Array.from({ length: 256 }, (_, octet) => octet));
+const LINES = "one\ntwo\n\nthree";
 const MEBIBYTE = "0123456789abcdef".repeat(65_536);
 
 /**
@@ -37,7 +38,7 @@ export const CASES = [
   { name: "header: Unicode", run: (context) => exchangesHeaders(context, "Grüße, 日本語, 🙂") },
   { name: "header: `:`", run: (context) => exchangesHeaders(context, "a:b::c:") },
   { name: "header: `\\`", run: (context) => exchangesHeaders(context, "C:\\new\\room\\c\\\\") },
-  { name: "header: LF", versions: FROM_1_1, run: (context) => exchangesHeaders(context, "one\ntwo\n\nthree") },
+  { name: "header: LF", versions: FROM_1_1, run: (context) => exchangesHeaders(context, LINES) },
   { name: "heart-beats for three periods", versions: FROM_1_1, run: beats },
   { name: "killed: noticed", run: isMissedWhenKilled },
   { name: "frozen: noticed by its heart-beats", versions: FROM_1_1, run: isMissedWhenFrozen },
@@ -209,10 +210,11 @@ async function exchangesHeaders(context, value) {
   const read = (await driven.message()).headers["x-value"];
   await driven.send(out, "x", { headers: { "x-value": value } });
   const { headers } = await driven.unlessTroubled(peer.expect("MESSAGE", { destination: out }));
-  const wrong = Object.entries({ reads: read, sends: headers["x-value"] }).filter(([, found]) => found !== value);
+  const both = Object.entries({ reads: read, sends: headers["x-value"] });
+  const wrong = both.filter(([, found]) => found !== value);
   if (wrong.length > 0) {
-    const found = wrong.map(([does, found]) => `${does} ${JSON.stringify(found)}`).join(", ");
-    assert.fail(`${found} instead of ${JSON.stringify(value)}`);
+    const report = wrong.map(([does, found]) => `${does} ${JSON.stringify(found)}`);
+    assert.fail(`${report.join(", ")} instead of ${JSON.stringify(value)}`);
   }
   await driven.do("disconnect");
 }
@@ -253,7 +255,8 @@ async function understandsErrors(context) {
   const { driven } = context;
   await context.connect();
   // Some libraries report an ERROR only to those who wait for something.
-  await driven.do("subscribe", { id: "waits", destination: driven.destination("topic"), ack: "auto" });
+  const destination = driven.destination("topic");
+  await driven.do("subscribe", { id: "waits", destination, ack: "auto" });
   await driven.send("/nobody/here", "unheard");
   const { message } = await driven.errors.next("an ERROR");
   assert.match(message, /nobody|destination/);

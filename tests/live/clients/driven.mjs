@@ -66,7 +66,8 @@ export class Driven {
   do(what, parameters = {}) {
     this.#requests += 1;
     const request = this.#requests;
-    const answered = new Promise((resolve, reject) => this.#answers.set(request, { resolve, reject }));
+    const answered = new Promise((resolve, reject) =>
+      this.#answers.set(request, { resolve, reject }));
     this.#child.stdin.write(`${JSON.stringify({ request, do: what, ...parameters })}\n`);
     if (this.ended) this.#end("the driver has ended");
     return within(answered, `the client to ${what}`);

@@ -12,7 +12,8 @@ export function report(event, details) {
 
 /** Tells of a message; `octets` are its body. */
 export function reportMessage(number, subscription, headers, octets) {
-  report("message", { number, subscription, headers, body: Buffer.from(octets).toString("base64") });
+  const body = Buffer.from(octets).toString("base64");
+  report("message", { number, subscription, headers, body });
 }
 
 /** Carries out requests until their end; `driver` has a method for each thing that can be done. */

@@ -23,7 +23,8 @@ export class HeartBeatCounter {
     counter.#listener = createServer((client) => counter.#join(client, target.groups));
     counter.#listener.listen(0, target.groups.host);
     await once(counter.#listener, "listening");
-    counter.address = address.replace(target[0], `${target.groups.host}:${counter.#listener.address().port}`);
+    const { port } = counter.#listener.address();
+    counter.address = address.replace(target[0], `${target.groups.host}:${port}`);
     counter.isBeat = transport === "tcp" ? isLineFeed : isLineFeedMessage;
     return counter;
   }

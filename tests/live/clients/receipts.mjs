@@ -9,7 +9,8 @@ export class Receipts {
   next() {
     this.#handed += 1;
     const id = `receipt-${this.#handed}`;
-    return { id, arrived: new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject })) };
+    const arrived = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    return { id, arrived };
   }
 
   arrive(id) {

@@ -11,7 +11,8 @@ const TRANSPORTS = { websocket: "WebSocket", tcp: "TCP" };
 
 async function readClients(folder) {
   const files = (await readdir(folder)).filter((name) => /^client-.+\.json$/.test(name));
-  const clients = await Promise.all(files.map(async (name) => JSON.parse(await readFile(join(folder, name), "utf8"))));
+  const texts = await Promise.all(files.map((name) => readFile(join(folder, name), "utf8")));
+  const clients = texts.map((text) => JSON.parse(text));
   const key = ({ name }) => name.replace(/^@[^/]+\//, "").toLowerCase();
   return clients.sort((one, other) => (key(one) < key(other) ? -1 : 1));
 }
@@ -19,7 +20,7 @@ async function readClients(folder) {
 function print(clients) {
   const notes = new Notes();
   const rows = [
-    ["", ...clients.map(({ name, records }) => `${name} ${records.find(({ library }) => library)?.library}`)],
+    ["", ...clients.map(({ name, records }) => `${name} ${versionOf(records)}`)],
     ["---", ...clients.map(() => "---")],
     ...Object.keys(TRANSPORTS).map((transport) => [
       `STOMP over ${TRANSPORTS[transport]}`,
@@ -31,14 +32,18 @@ function print(clients) {
   return `${lines.join("\n")}\n\n${notes.lines().join("\n")}\n`;
 }
 
+function versionOf(records) {
+  return records.find(({ library }) => library)?.library;
+}
+
 function cell(client, name, notes) {
   const records = client.records.filter((record) => record.case === name).sort(byPlace);
   if (records.length === 0) return "–";
   const others = records.filter(({ outcome }) => outcome !== "passes");
   if (others.length === 0) return "yes";
   const reasons = [...new Set(others.map(({ why }) => why))];
-  const numbers = reasons.map((why) => notes.number(why, place(client, records, others, why)));
-  return `${others.length === records.length ? "no" : "partly"} ${numbers.map((number) => `[${number}]`).join(" ")}`;
+  const numbers = reasons.map((why) => `[${notes.number(why, place(client, records, others, why))}]`);
+  return [others.length === records.length ? "no" : "partly", ...numbers].join(" ");
 }
 
 function byPlace(one, other) {
@@ -49,12 +54,17 @@ function byPlace(one, other) {
 /** The client, with the versions and the transport where a reason holds, unless it does in all. */
 function place({ name }, records, others, why) {
   const found = others.filter((record) => record.why === why);
-  const distinct = (from, field) => [...new Set(from.map((record) => record[field]))];
   const versions = distinct(found, "version");
   const transports = distinct(found, "transport");
-  const inVersions = versions.length < distinct(records, "version").length ? ` in ${versions.join(" and ")}` : "";
-  const over = transports.length < distinct(records, "transport").length ? ` over ${TRANSPORTS[transports[0]]}` : "";
+  const everyVersion = versions.length === distinct(records, "version").length;
+  const everyTransport = transports.length === distinct(records, "transport").length;
+  const inVersions = everyVersion ? "" : ` in ${versions.join(" and ")}`;
+  const over = everyTransport ? "" : ` over ${TRANSPORTS[transports[0]]}`;
   return name + inVersions + over;
+}
+
+function distinct(records, field) {
+  return [...new Set(records.map((record) => record[field]))];
 }
 
 /** The reasons under the table, each with a number. */
@@ -68,7 +78,8 @@ class Notes {
   }
 
   lines() {
-    return [...this.#places].map(([why, places], index) => `${index + 1}. ${[...places].join(", ")}: ${why}.`);
+    const notes = [...this.#places];
+    return notes.map(([why, places], index) => `${index + 1}. ${[...places].join(", ")}: ${why}.`);
   }
 }
 
@@ -77,13 +88,13 @@ async function check(file, table) {
   const [, rest = ""] = text.split(BEGIN);
   const [written] = rest.split(END);
   if (written.trim() === table.trim()) return;
-  const differs = table.split("\n").filter((line) => !written.includes(line));
-  console.error(`${file} does not hold the table that tests/live/run --table prints:\n${differs.join("\n")}`);
+  const differs = table.split("\n").filter((line) => !written.includes(line)).join("\n");
+  console.error(`${file} does not hold what tests/live/run --table prints:\n${differs}`);
   process.exitCode = 1;
 }
 
 const folder = process.env.LIVE_ARTIFACTS;
-if (folder === undefined) throw new Error("LIVE_ARTIFACTS names no folder: use tests/live/run --table");
+if (folder === undefined) throw new Error("LIVE_ARTIFACTS is not set: use tests/live/run --table");
 const table = print(await readClients(folder));
 const [flag, file] = process.argv.slice(2);
 if (flag === "--check") await check(file, table);

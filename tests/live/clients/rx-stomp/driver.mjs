@@ -58,8 +58,8 @@ class Driver {
       reportMessage(number, id, message.headers, message.binaryBody);
     };
     return this.#receipted((receipt) => {
-      const subscription = this.#stomp.watch({ destination, subHeaders: { id, ack, receipt } }).subscribe(take);
-      this.#subscriptions.set(id, subscription);
+      const messages = this.#stomp.watch({ destination, subHeaders: { id, ack, receipt } });
+      this.#subscriptions.set(id, messages.subscribe(take));
     });
   }
 

@@ -11,7 +11,10 @@ const classes = `${join(folder, "classes")}:${join(folder, "lib", "*")}`;
 interop({
   name: "Spring",
   // It lives for seconds: little is worth compiling well.
-  driver: ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "test.stompbox.Driver"],
+  driver: [
+    ...["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
+    ...["-cp", classes, "test.stompbox.Driver"],
+  ],
   transports: { websocket: BOTH, tcp: BOTH },
   differences: [
     {

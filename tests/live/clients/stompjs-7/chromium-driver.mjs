@@ -11,6 +11,11 @@ const ROOT = new URL("../..", import.meta.url);
 const PAGE = "/clients/stompjs-7/page.html";
 const TYPES = { ".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript" };
 
+const IN_PAGE = [
+  ...["subscribe", "unsubscribe", "send", "ack", "nack"],
+  ...["begin", "commit", "abort", "disconnect"],
+];
+
 class Driver {
   #browser;
   #tab;
@@ -49,7 +54,7 @@ class Driver {
   }
 
   static {
-    for (const what of ["subscribe", "unsubscribe", "send", "ack", "nack", "begin", "commit", "abort", "disconnect"]) {
+    for (const what of IN_PAGE) {
       Driver.prototype[what] = function (parameters) {
         return this.#inPage(what, parameters);
       };

@@ -1,4 +1,4 @@
-// In the page: the driver, at the hands of `chromium-driver.mjs`, which has put in what tells the test.
+// In the page: the driver, at the hands of `chromium-driver.mjs`, which has put in `report`.
 
 import { StompjsDriver } from "./stompjs.mjs";
 

@@ -14,7 +14,7 @@ export class StompjsDriver {
   #subscriptions;
   #transactions;
 
-  /** `report(event, details)` and `reportMessage(number, subscription, headers, octets)` tell the test. */
+  /** `report(event, …)` and `reportMessage(number, subscription, headers, octets)` tell the test. */
   constructor(report, reportMessage) {
     this.#report = report;
     this.#reportMessage = reportMessage;

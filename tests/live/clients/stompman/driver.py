@@ -9,7 +9,15 @@ import stompman
 from stompman.connection import Connection
 from stompman.connection_ws import WebSocketConnection
 
-from driving import Cannot, answer_failure, decode_body, read_request, report_error, report_message, say
+from driving import (
+    Cannot,
+    answer_failure,
+    decode_body,
+    read_request,
+    report_error,
+    report_message,
+    say,
+)
 
 TIMEOUT = 20
 FRAME = 2 << 20  # octets in a WebSocket message: the default takes no body of 1 MiB
