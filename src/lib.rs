@@ -54,7 +54,8 @@
 //! ([`HeadLimits`](handshake::HeadLimits)), subscriptions, transactions, what waits for a reader that
 //! is slow, and the time to CONNECT ([`SessionSettings`](session::SessionSettings)), queues
 //! ([`MemoryBrokerBuilder`](broker::MemoryBrokerBuilder)), and connections and what each has asked
-//! for and is not done (`server::ServerSettings`).
+//! for and is not done (`server::ServerSettings`). Before CONNECT frames are ten times smaller. Who
+//! exceeds a limit is told which ([`Limit`](session::Limit)), and counted (`Server::counters`).
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

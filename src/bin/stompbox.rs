@@ -9,6 +9,7 @@ use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server,
     ServerSettings, WebSocketPaths,
 };
+use stompbox::session::{HeartBeat, SessionSettings};
 
 /// How long connections may take to close after Ctrl-C.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -50,6 +51,13 @@ struct Serve {
     /// How many seconds a connection may take to send CONNECT.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     connect_timeout: u64,
+    /// Refuse what the specifications do not allow, though clients in use send it.
+    #[arg(long)]
+    strict: bool,
+    /// How often heart-beats are sent at most, and how often they are wanted, in milliseconds; 0 is
+    /// never.
+    #[arg(long, value_name = "SENDS,WANTS", default_value = "10000,10000", value_parser = heart_beat)]
+    heart_beat: HeartBeat,
 }
 
 fn main() -> ExitCode {
@@ -68,7 +76,11 @@ fn main() -> ExitCode {
 impl Serve {
     async fn run(self) -> Result<(), Box<dyn Error>> {
         let mut settings = ServerSettings::default();
+        if self.strict {
+            settings.session = SessionSettings::strict();
+        }
         settings.session.connect_timeout = Duration::from_secs(self.connect_timeout);
+        settings.session.heart_beat = self.heart_beat;
         let mut builder = Server::builder().settings(settings);
         if let (Some(login), Some(passcode)) = (self.login, self.passcode) {
             builder = builder.authenticate(OneLogin { login, passcode });
@@ -92,6 +104,11 @@ impl Serve {
         server.shutdown(SHUTDOWN).await;
         Ok(())
     }
+}
+
+/// A heart-beat as in the header: two numbers of milliseconds with a comma between them.
+fn heart_beat(argument: &str) -> Result<HeartBeat, &'static str> {
+    HeartBeat::parse(argument).ok_or("two numbers with a comma between them are needed")
 }
 
 /// Lets one login in.

@@ -91,6 +91,12 @@ impl Decoder {
         self.rules.version = version;
     }
 
+    /// Sets the limits of the frames that [`next_frame`](Self::next_frame) has not yet returned. Call
+    /// it between two frames.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.rules.limits = limits;
+    }
+
     /// Adds bytes of the stream, without a copy if all that was fed before is decoded.
     ///
     /// The bytes are held as they are, whatever the limits, until

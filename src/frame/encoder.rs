@@ -76,6 +76,11 @@ impl<'a> Encoder<'a> {
         self
     }
 
+    /// How many headers were left out so far.
+    pub fn left_out(&self) -> usize {
+        self.omitted
+    }
+
     /// Writes header lines that are known to be right for version and command.
     pub(super) fn lines(self, lines: &[u8]) -> Self {
         self.out.extend_from_slice(lines);

@@ -101,6 +101,12 @@ pub enum Fault {
         /// The start of the line.
         found: String,
     },
+    /// A line ends in CR LF, which ends lines since STOMP 1.2 only (STOMP 1.2, "STOMP Frames").
+    #[error("a line ends in CR LF; lines of STOMP {version} end in LF")]
+    CrLf {
+        /// The version whose rules applied.
+        version: Version,
+    },
     /// A header line begins with its colon; a name has at least one octet.
     #[error("header line without a name before its colon")]
     EmptyHeaderName,

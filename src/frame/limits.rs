@@ -10,6 +10,11 @@ const DEFAULT_HEADERS: usize = 128;
 /// Octets in a body: 1 MiB. Chat and event payloads are far below; larger ones belong elsewhere.
 const DEFAULT_BODY: usize = 1024 * 1024;
 
+/// Before CONNECT is accepted, headers and body are ten times tighter. The head is not, since the
+/// bearer token stands in CONNECT and nowhere else; the frame as a whole is 13 times smaller.
+const FIRST_HEADERS: usize = DEFAULT_HEADERS / 10;
+const FIRST_BODY: usize = 64 * 1024;
+
 /// No limit can be set above these: offsets in a frame are kept in 32 bits.
 const MAX_HEAD: usize = 1 << 26;
 const MAX_BODY: usize = 1 << 31;
@@ -45,6 +50,30 @@ impl Limits {
     /// Octets in the body. Default: 1 MiB.
     pub const fn body(&self) -> usize {
         self.body
+    }
+
+    /// The limits of a peer that is not known yet: a head of 16 KiB with 12 headers, and a body of 64
+    /// KiB.
+    ///
+    /// ```
+    /// use stompbox::frame::Limits;
+    ///
+    /// let (first, later) = (Limits::before_connect(), Limits::default());
+    /// assert!(10 * first.headers() <= later.headers());
+    /// assert!(10 * (first.head() + first.body()) <= later.head() + later.body());
+    /// ```
+    pub const fn before_connect() -> Self {
+        Self { head: DEFAULT_HEAD, headers: FIRST_HEADERS, body: FIRST_BODY }
+    }
+
+    /// Each limit, or that of `other` where it is tighter.
+    #[must_use]
+    pub fn at_most(self, other: Self) -> Self {
+        Self {
+            head: self.head.min(other.head),
+            headers: self.headers.min(other.headers),
+            body: self.body.min(other.body),
+        }
     }
 
     /// Sets [`head`](Self::head), in octets. More than 64 MiB is taken as 64 MiB.

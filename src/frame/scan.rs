@@ -202,9 +202,25 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// What is wrong with a first line that is no command: it may be one but for the CR at its end.
+    #[cold]
+    fn no_command(&self, line: &[u8]) -> DecodeError {
+        let without_cr = line.strip_suffix(b"\r");
+        match without_cr {
+            Some(line) if line.is_empty() || parse::command_line(line).is_ok() => {
+                DecodeError::new(0, 1, self.cr_lf())
+            }
+            _ => unknown_command(line),
+        }
+    }
+
+    fn cr_lf(&self) -> Fault {
+        Fault::CrLf { version: self.rules.version }
+    }
+
     /// A command line that ends in front of octet `end`.
     fn command_line(&mut self, line: &[u8], end: usize) -> Result<(), DecodeError> {
-        let (_, command) = parse::command_line(line).map_err(|_| unknown_command(line))?;
+        let (_, command) = parse::command_line(line).map_err(|_| self.no_command(line))?;
         self.layout.command = command;
         self.layout.headers.start_at(end);
         self.scan.line = end;
@@ -225,7 +241,9 @@ impl<'a> Pass<'a> {
                 return Err(self.error(start, Fault::EmptyHeaderName));
             }
             Err(_) => {
-                return Err(self.error(start, Fault::MissingColon { found: quote(line) }));
+                let missing_colon = Fault::MissingColon { found: quote(line) };
+                let fault = if line == b"\r" { self.cr_lf() } else { missing_colon };
+                return Err(self.error(start, fault));
             }
         };
         let known = HeaderName::from_bytes(name);

@@ -115,10 +115,14 @@ impl Connections {
         }
     }
 
+    /// Where the deliveries to each connection leave. They have locks of their own, and so are to be
+    /// used outside of the lock on this.
+    pub(super) fn outlets(&self) -> Vec<Arc<ConnectionOutlet>> {
+        self.state.lock().open.values().flatten().cloned().collect()
+    }
+
     fn tell_all(&self, notice: impl Fn() -> Notice) {
-        // Outlets have locks of their own, so they are told outside of this one.
-        let outlets: Vec<_> = self.state.lock().open.values().flatten().cloned().collect();
-        for outlet in outlets {
+        for outlet in self.outlets() {
             outlet.notify(notice());
         }
     }

@@ -22,6 +22,7 @@ mod builder;
 mod clock;
 mod connection;
 mod connections;
+mod counters;
 mod echo;
 mod handle;
 mod host;
@@ -43,6 +44,7 @@ pub use authenticate::{Authenticate, Authenticating, AuthenticationError, Connec
 #[cfg(feature = "axum")]
 pub use axum::route;
 pub use builder::ServerBuilder;
+pub use counters::ServerCounters;
 pub use handle::{Handle, HandleError, Handling, SendRequest};
 pub use listener::WebSocketPaths;
 pub use principal::Principal;

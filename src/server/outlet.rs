@@ -242,7 +242,9 @@ impl State {
             Ok(true) => Taken::Queued,
             Ok(false) => Taken::Gone,
             Err(slow) => {
-                self.notify(Notice::Refused(Box::new(slow.into())));
+                let id = self.leaving.subscription_id(to);
+                let refusal = Refusal::from(slow).with_subscription(id);
+                self.notify(Notice::Refused(Box::new(refusal)));
                 Taken::Gone
             }
         }

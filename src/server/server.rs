@@ -7,13 +7,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::handshake::{Accepted, Rejection, Upgrade};
+use crate::session::Leaving;
 
 use super::connection::{self, Origin};
 use super::connections::Admission;
 use super::listener::{self, WebSocketPaths};
 use super::shared::Shared;
 use super::socket::Socket;
-use super::{Publisher, ServerBuilder};
+use super::{Publisher, ServerBuilder, ServerCounters};
 
 /// A STOMP server inside a program: a broker, what the application plugs in, and the connections.
 ///
@@ -230,6 +231,14 @@ impl Server {
     /// How many connections there are, those in their handshake included.
     pub fn connections(&self) -> usize {
         self.shared.connections.count()
+    }
+
+    /// What was counted since the server was made.
+    pub fn counters(&self) -> ServerCounters {
+        for outlet in self.shared.connections.outlets() {
+            self.shared.counters.add(outlet.leaving(Leaving::take_counters));
+        }
+        self.shared.counters.totals()
     }
 
     /// Stops: listens no more, and closes all connections, embedded ones too, with the WebSocket

@@ -4,10 +4,12 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::broker::Broker;
+use crate::frame::Limits;
 use crate::handshake::OriginPolicy;
 use crate::session::SessionSettings;
 
 use super::connections::Connections;
+use super::counters::Counters;
 use super::host::ServerHost;
 use super::{Authenticate, Handle, ServerSettings};
 
@@ -20,6 +22,7 @@ pub(super) struct Shared {
     pub(super) settings: ServerSettings,
     pub(super) session: Arc<SessionSettings>,
     pub(super) connections: Arc<Connections>,
+    pub(super) counters: Counters,
     /// The tasks that accept connections.
     pub(super) listeners: Mutex<JoinSet<()>>,
     host: Arc<ServerHost>,
@@ -42,6 +45,7 @@ impl Shared {
             origin,
             session: Arc::new(settings.session.clone()),
             connections: Arc::new(Connections::new(settings.connections)),
+            counters: Counters::default(),
             settings,
             host,
             listeners: Mutex::default(),
@@ -59,9 +63,18 @@ impl Shared {
         self.host.stop().await;
     }
 
-    /// The largest WebSocket message: one STOMP frame, whose parts have limits of their own.
+    /// The largest WebSocket message.
     pub(super) fn message_limit(&self) -> usize {
-        let limits = &self.session.frame_limits;
-        limits.head().saturating_add(limits.body()).saturating_add(2)
+        one_frame(self.session.frame_limits)
     }
+
+    /// The largest WebSocket message before CONNECT is accepted.
+    pub(super) fn first_message_limit(&self) -> usize {
+        one_frame(self.session.first_frame_limits())
+    }
+}
+
+/// A message holds one STOMP frame, whose parts have limits of their own.
+fn one_frame(limits: Limits) -> usize {
+    limits.head().saturating_add(limits.body()).saturating_add(2)
 }

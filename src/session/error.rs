@@ -4,6 +4,8 @@ use thiserror::Error;
 
 use crate::frame::{Command, DecodeError, DecodeErrorKind};
 
+use super::Limit;
+
 /// What a peer did that ends its session, or what it asked for that it cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -36,6 +38,12 @@ pub enum SessionError {
         offered: String,
         /// What this server speaks.
         spoken: String,
+    },
+    /// A virtual host that is not served; only where virtual hosts are configured.
+    #[error("no virtual host {host:?} is served here; CONNECT with a host that is")]
+    UnknownHost {
+        /// The client's `host`.
+        host: String,
     },
     /// A header that the frame needs is not there.
     #[error("{command} needs a {header} header")]
@@ -83,6 +91,16 @@ pub enum SessionError {
         /// The id.
         id: String,
     },
+    /// An ACK or NACK of what was settled before, is not to be settled, or whose subscription has
+    /// ended; an error in the strict profile only.
+    #[error(
+        "the message {id:?} is not to be settled: it was before, its subscription is in mode auto, or \
+         it has ended"
+    )]
+    SettledBefore {
+        /// The id.
+        id: String,
+    },
     /// BEGIN of a transaction that is open.
     #[error("the transaction {id:?} is open already")]
     TransactionOpen {
@@ -98,8 +116,8 @@ pub enum SessionError {
     /// The session holds as many of something as it may.
     #[error("at most {limit} {of} are allowed on one connection")]
     Limit {
-        /// What there are too many of, in the plural.
-        of: &'static str,
+        /// What there are too many of.
+        of: Limit,
         /// How many there may be.
         limit: usize,
     },
@@ -141,12 +159,14 @@ impl SessionError {
             Self::AlreadyConnected { .. } => "already connected",
             Self::ServerFrame { .. } => "unexpected command",
             Self::Version { .. } => "unsupported version",
+            Self::UnknownHost { .. } => "unknown host",
             Self::MissingHeader { .. } => "missing header",
             Self::InvalidHeader { .. } => "invalid header",
             Self::NotInVersion { .. } => "unsupported command",
             Self::DuplicateSubscription { .. } => "duplicate subscription",
             Self::UnknownSubscription { .. } => "unknown subscription",
             Self::UnknownMessage { .. } => "unknown message",
+            Self::SettledBefore { .. } => "settled before",
             Self::TransactionOpen { .. } | Self::UnknownTransaction { .. } => "transaction error",
             Self::Limit { .. } => "limit reached",
             Self::SlowConsumer { .. } | Self::NotReading { .. } => "slow consumer",
@@ -206,6 +226,16 @@ impl Refusal {
     pub fn with_receipt(mut self, receipt: Option<Receipt>) -> Self {
         self.0.receipt = receipt.or(self.0.receipt);
         self
+    }
+
+    /// Names the subscription concerned, where there is one and it has an id: clients that hand
+    /// frames to subscriptions find the one that failed by it.
+    #[must_use]
+    pub fn with_subscription(self, id: Option<&str>) -> Self {
+        match id {
+            Some(id) => self.with_header("subscription", id),
+            None => self,
+        }
     }
 
     /// Adds a header.

@@ -1,6 +1,6 @@
 use crate::frame::{Frame, Version};
 
-use super::{AckMode, HeartBeat, Receipt, Settlement};
+use super::{AckMode, HeartBeat, Receipt, Refusal, Settlement};
 
 /// What a client asks for, checked by the rules of STOMP: the outcome of
 /// [`ServerSession::next_event`](super::ServerSession::next_event).
@@ -98,7 +98,7 @@ pub struct Settle {
 }
 
 /// How an ACK or NACK names its message, which each version does in its own way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MessageName {
     /// STOMP 1.2: the value of the MESSAGE's `ack` header.
     Ack(Box<str>),
@@ -111,6 +111,49 @@ pub enum MessageName {
     },
     /// STOMP 1.0: `message-id` alone.
     Message(Box<str>),
+}
+
+impl Subscribe {
+    /// The refusal of this frame, which names it by its receipt and its subscription.
+    #[must_use]
+    pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let refusal = refusal.into().with_subscription(self.id.as_deref());
+        refusal.with_receipt(self.receipt.clone())
+    }
+}
+
+impl Unsubscribe {
+    /// The refusal of this frame, which names it by its receipt and its subscription.
+    #[must_use]
+    pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let id = match &self.target {
+            UnsubscribeTarget::Id(id) => Some(&**id),
+            UnsubscribeTarget::Destination(_) => None,
+        };
+        refusal.into().with_subscription(id).with_receipt(self.receipt.clone())
+    }
+}
+
+impl Settle {
+    /// The refusal of this frame, which names it by its receipt and, in STOMP 1.1, by the
+    /// subscription that it names.
+    #[must_use]
+    pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
+        let id = match &self.message {
+            MessageName::InSubscription { subscription, .. } => Some(&**subscription),
+            MessageName::Ack(_) | MessageName::Message(_) => None,
+        };
+        refusal.into().with_subscription(id).with_receipt(self.receipt.clone())
+    }
+}
+
+impl MessageName {
+    /// The id by which the message is named, whichever header it stood in.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Ack(id) | Self::Message(id) | Self::InSubscription { message: id, .. } => id,
+        }
+    }
 }
 
 /// A COMMIT frame.

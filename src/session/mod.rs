@@ -5,6 +5,8 @@
 //! deliveries and gives bytes. The first is owned by whoever reads the connection; the second is
 //! behind one lock, since every publisher of the server writes to it.
 //!
+//! A client's session is one thing, [`ClientSession`]: it has one owner.
+//!
 //! # By hand
 //!
 //! A whole connection over the in-memory broker, from bytes to bytes:
@@ -154,6 +156,7 @@
 //! which.
 
 mod ack_mode;
+mod client;
 mod delivery;
 mod envelope;
 mod error;
@@ -161,6 +164,7 @@ mod event;
 mod heart_beat;
 mod leaving;
 mod ledger;
+mod limit;
 mod message_encoder;
 mod server;
 mod settings;
@@ -169,6 +173,11 @@ mod transaction;
 mod waiting;
 
 pub use ack_mode::{AckMode, Settlement};
+pub use client::{
+    ClientError, ClientEvent, ClientSession, Confirm, ConnectOptions, Incompatible, Misuse,
+    NewMessage, NewSubscription, ReceivedMessage, Request, ServerError, ServerFault, Unsettled,
+    Welcome,
+};
 pub use delivery::{Delivery, SubscriptionKey};
 pub use envelope::{Bare, Envelope, PayloadKind};
 pub use error::{Receipt, Refusal, SessionError};
@@ -178,5 +187,6 @@ pub use event::{
 };
 pub use heart_beat::HeartBeat;
 pub use leaving::{Connected, Leaving, LeavingCounters, Settled};
+pub use limit::Limit;
 pub use server::ServerSession;
 pub use settings::SessionSettings;

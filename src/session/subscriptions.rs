@@ -7,7 +7,7 @@ use crate::frame::{Command, Encoder, Version};
 use super::event::{Subscribe, UnsubscribeTarget};
 use super::ledger::Ledger;
 use super::waiting::Counted;
-use super::{AckMode, SessionError, SessionSettings, SubscriptionKey};
+use super::{AckMode, Limit, SessionError, SessionSettings, SubscriptionKey};
 
 /// The live subscriptions of one connection.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Subscription {
     pub(super) id: Box<str>,
+    /// Whether the client gave it the id; if not, it is the destination.
+    named: bool,
     pub(super) destination: Box<str>,
     pub(super) ack: AckMode,
     /// How each of its MESSAGE frames begins, up to the value of `message-id`.
@@ -56,12 +58,12 @@ impl Subscriptions {
         }
         if self.by_id.len() >= settings.subscriptions {
             let limit = settings.subscriptions;
-            return Err(SessionError::Limit { of: "subscriptions", limit });
+            return Err(SessionError::Limit { of: Limit::Subscriptions, limit });
         }
         let bytes = id.len() + subscribe.destination.len();
         if self.bytes + bytes > settings.subscription_bytes {
             let limit = settings.subscription_bytes;
-            return Err(SessionError::Limit { of: "bytes of subscriptions", limit });
+            return Err(SessionError::Limit { of: Limit::SubscriptionBytes, limit });
         }
         let prefix = message_prefix(subscribe.id.as_deref(), version)?;
         self.bytes += bytes;
@@ -72,6 +74,7 @@ impl Subscriptions {
         });
         let subscription = Subscription {
             id: id.clone(),
+            named: subscribe.id.is_some(),
             destination: subscribe.destination.clone(),
             ack: subscribe.ack,
             prefix,
@@ -118,6 +121,12 @@ impl Subscriptions {
     pub(super) fn get_mut(&mut self, key: SubscriptionKey) -> Option<&mut Subscription> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         slot.live.as_mut().filter(|_| slot.generation == key.generation)
+    }
+
+    /// The id that the client gave a subscription.
+    pub(super) fn id_of(&self, key: SubscriptionKey) -> Option<&str> {
+        let (_, subscription) = self.get(key)?;
+        subscription.named.then_some(&*subscription.id)
     }
 
     /// Whether a subscription was ever in this slot.

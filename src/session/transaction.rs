@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use crate::frame::Version;
 
 use super::event::{MessageName, Operation, Send};
-use super::{SessionError, SessionSettings};
+use super::{Limit, SessionError, SessionSettings};
 
 /// The open transactions of one connection: frames that wait for their COMMIT
 /// (STOMP 1.2, "BEGIN").
@@ -32,7 +32,7 @@ impl Transactions {
         }
         if self.open.len() >= settings.transactions {
             let limit = settings.transactions;
-            return Err(SessionError::Limit { of: "open transactions", limit });
+            return Err(SessionError::Limit { of: Limit::Transactions, limit });
         }
         self.open.insert(id.into(), Transaction::default());
         Ok(())
@@ -49,11 +49,11 @@ impl Transactions {
         let bytes = operation.bytes();
         if self.frames >= settings.transaction_frames {
             let limit = settings.transaction_frames;
-            return Err(SessionError::Limit { of: "frames in transactions", limit });
+            return Err(SessionError::Limit { of: Limit::TransactionFrames, limit });
         }
         if self.bytes.saturating_add(bytes) > settings.transaction_bytes {
             let limit = settings.transaction_bytes;
-            return Err(SessionError::Limit { of: "bytes in transactions", limit });
+            return Err(SessionError::Limit { of: Limit::TransactionBytes, limit });
         }
         self.frames += 1;
         self.bytes += bytes;

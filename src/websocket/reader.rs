@@ -76,6 +76,14 @@ impl Reader {
         Self { context }
     }
 
+    /// Sets how large messages may be, in bytes, that have not begun to arrive.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.context.set_config(|config| {
+            config.max_message_size = Some(limit);
+            config.max_frame_size = Some(limit);
+        });
+    }
+
     /// Reads the next message; `None` if the socket has no more at present.
     pub fn read(
         &mut self,

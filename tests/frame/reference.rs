@@ -58,6 +58,7 @@ pub(crate) fn fault_name(error: &DecodeError) -> &'static str {
     match error.fault() {
         Fault::UnknownCommand { .. } => "unknown command",
         Fault::MissingColon { .. } => "missing colon",
+        Fault::CrLf { .. } => "CR LF",
         Fault::EmptyHeaderName => "empty name",
         Fault::InvalidUtf8 => "not UTF-8",
         Fault::NulInHead => "NUL",
@@ -104,6 +105,7 @@ impl Rules {
                 return Err("too many headers");
             }
             match line.iter().position(|octet| *octet == b':') {
+                None if line == b"\r" => return Err("CR LF"),
                 None => return Err("missing colon"),
                 Some(0) => return Err("empty name"),
                 Some(colon) => lines.push((line[..colon].to_vec(), line[colon + 1..].to_vec())),
@@ -126,8 +128,14 @@ impl Rules {
         match wire.iter().position(|octet| *octet == b'\n') {
             Some(end) if end <= 16 => {
                 let line = self.without_cr(&wire[..end]);
-                let command = Command::ALL.into_iter().find(|c| c.as_str().as_bytes() == line);
-                Ok(Some((command.ok_or("unknown command")?, end + 1)))
+                let find = |line: &[u8]| {
+                    Command::ALL.into_iter().find(|command| command.as_str().as_bytes() == line)
+                };
+                match (find(line), line.strip_suffix(b"\r")) {
+                    (Some(command), _) => Ok(Some((command, end + 1))),
+                    (None, Some(line)) if line.is_empty() || find(line).is_some() => Err("CR LF"),
+                    (None, _) => Err("unknown command"),
+                }
             }
             None if wire.len() <= 16 => Ok(None),
             _ => Err("unknown command"),

@@ -113,7 +113,9 @@ fn f5_cr_lf_ends_a_line() {
         assert_eq!(field(version, wire), expected);
     }
     for version in [Version::V1_0, Version::V1_1] {
-        refused(version, wire);
+        for cr_lf in [&wire[..], &wire[2..], b"SEND\na:b\n\r\nhello\0"] {
+            assert_eq!(*refused(version, cr_lf).fault(), Fault::CrLf { version });
+        }
         assert_header(&strict(version, b"SEND\na:b\r\n\n\0"), "a", "b\r");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use stompbox::broker::MemoryBroker;
 use stompbox::server::{Server, ServerSettings};
+use stompbox::session::Limit;
 use tokio::io::AsyncWriteExt;
 
 use super::peer::{Peer, TEXT, listening};
@@ -66,6 +67,34 @@ async fn a_content_length_without_end_is_refused() {
     peer.send_bytes(TEXT, b"SEND\ndestination:/a\ncontent-length:18446744073709551615\n\n").await;
     assert_eq!(peer.error().await.0, "frame too large");
     assert_eq!(peer.closed().await, 1009);
+}
+
+#[tokio::test]
+async fn a_message_before_connect_has_a_tighter_limit_and_both_are_counted() {
+    let (server, address) = listening(Server::builder()).await;
+    let body = "x".repeat(500_000);
+    let mut early = Peer::web_socket(address).await;
+    early.send_bytes(TEXT, format!("CONNECT\n\n{body}\0").as_bytes()).await;
+    assert_eq!(early.error().await.0, "WebSocket error");
+    assert_eq!(early.closed().await, 1009);
+
+    let mut known = Peer::connected(address).await;
+    known.subscribe("0", "/topic/a").await;
+    known.send(&format!("SEND\ndestination:/topic/a\n\n{body}")).await;
+    assert_eq!(known.message().await, body);
+    known.send(&format!("SEND\ndestination:/topic/a\n{}\n", "x:y\n".repeat(200))).await;
+    assert_eq!(known.error().await.0, "frame too large");
+
+    let counters = server.counters();
+    assert_eq!(counters.exceeded(Limit::Message), 1);
+    assert_eq!(counters.exceeded(Limit::FrameHeaders), 1);
+    assert_eq!(counters.exceeded(Limit::FrameBody), 0);
+    assert_eq!((counters.errors, counters.messages), (2, 1));
+    drop((early, known));
+    while server.connections() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.counters(), counters, "connections that have ended count on, and once");
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use stompbox::frame::Command;
 use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Handle, HandleError,
-    Handling, Principal, SendRequest, Server,
+    Handling, Principal, SendRequest, Server, ServerSettings,
 };
+use stompbox::session::SessionSettings;
 use tokio::io::AsyncWriteExt;
 
 use super::peer::{CLOSE, Peer, TEXT, listening};
@@ -64,6 +65,30 @@ async fn a_send_to_a_prefix_that_nobody_handles_is_an_error() {
     assert_eq!(error.header("receipt-id").as_deref(), Some("7"));
     assert!(String::from_utf8_lossy(error.body()).contains("/pub/nowhere"));
     assert_eq!(peer.closed().await, 1008);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_is_named() {
+    let (_server, address) = listening(Server::builder()).await;
+    let mut peer = Peer::connected(address).await;
+    peer.send("SUBSCRIBE\nid:rooms\ndestination:/pub/nowhere\nreceipt:7\n\n").await;
+    let error = peer.frame().await;
+    assert_eq!(error.header("message").as_deref(), Some("unknown destination"));
+    assert_eq!(error.header("subscription").as_deref(), Some("rooms"));
+    assert_eq!(error.header("receipt-id").as_deref(), Some("7"));
+}
+
+#[tokio::test]
+async fn a_strict_server_refuses_by_name_what_the_default_accepts() {
+    let mut settings = ServerSettings::default();
+    settings.session = SessionSettings::strict();
+    let (_server, address) = listening(Server::builder().settings(settings)).await;
+    let mut peer = Peer::web_socket(address).await;
+    peer.send("CONNECT\naccept-version:1.2\n\n").await;
+    let (summary, detail) = peer.error().await;
+    assert_eq!(summary, "missing header");
+    assert_eq!(detail, "CONNECT needs a host header");
+    assert_eq!(peer.closed().await, 1002);
 }
 
 #[tokio::test]

@@ -172,8 +172,8 @@ impl<E: Envelope> Client<E> {
             }
             Event::Subscribe(subscribe) => return self.subscribes(&subscribe),
             Event::Unsubscribe(unsubscribe) => {
-                let refused = |error| refused(error, unsubscribe.receipt.as_ref());
-                let key = self.leaving.find(&unsubscribe.target).map_err(refused)?;
+                let found = self.leaving.find(&unsubscribe.target);
+                let key = found.map_err(|error| unsubscribe.refused(error))?;
                 let destination = self.leaving.unsubscribe(key).expect("it is live");
                 self.done.push(format!("unsubscribe {destination}"));
                 unsubscribe.receipt
@@ -211,8 +211,8 @@ impl<E: Envelope> Client<E> {
     }
 
     fn subscribes(&mut self, subscribe: &Subscribe) -> Result<(), Refusal> {
-        let refused = |error| refused(error, subscribe.receipt.as_ref());
-        let key = self.leaving.subscribe(subscribe).map_err(refused)?;
+        let opened = self.leaving.subscribe(subscribe);
+        let key = opened.map_err(|error| subscribe.refused(error))?;
         let id = subscribe.id.as_ref().unwrap_or(&subscribe.destination);
         self.keys.insert(id.to_string(), key);
         if self.confirms {
@@ -229,15 +229,11 @@ impl<E: Envelope> Client<E> {
             Settlement::Acknowledged => "ack",
             Settlement::Rejected => "nack",
         };
-        if let Some(settled) = settled.map_err(|error| refused(error, settle.receipt.as_ref()))? {
+        if let Some(settled) = settled.map_err(|error| settle.refused(error))? {
             self.done.push(format!("{verb} {} {:?}", settled.destination, settled.tags));
         }
         Ok(())
     }
-}
-
-fn refused(error: SessionError, receipt: Option<&Receipt>) -> Refusal {
-    Refusal::from(error).with_receipt(receipt.cloned())
 }
 
 pub(crate) fn shown(bytes: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stompbox::frame::{Leniency, Version};
-use stompbox::session::{Refusal, SessionError};
+use stompbox::session::{Refusal, SessionError, SessionSettings};
 
 use crate::client::{Client, connected, settings};
 
@@ -70,6 +70,28 @@ fn c1_frames_behind_connect_are_read_by_the_rules_of_its_version() {
 fn c2_a_missing_host_is_accepted() {
     let mut client = Client::new(settings());
     assert!(client.says("CONNECT\naccept-version:1.2\n\n^@").starts_with("CONNECTED\n"));
+}
+
+#[test]
+fn c2_a_host_is_refused_only_where_virtual_hosts_are_configured() {
+    let mut virtual_hosts = settings();
+    virtual_hosts.hosts = vec!["chat.example".to_owned(), "/".to_owned()];
+    let connect = |settings: &SessionSettings, host: &str| {
+        let mut client = Client::new(settings.clone());
+        let answer = client.says(&format!("CONNECT\naccept-version:1.2\n{host}\n^@"));
+        (answer, client.refusal.as_ref().and_then(Refusal::error).cloned())
+    };
+    for host in ["host:chat.example\n", "host:Chat.Example\n", "host:/\n", ""] {
+        let (answer, _) = connect(&virtual_hosts, host);
+        assert!(answer.starts_with("CONNECTED\n"), "{host:?}: {answer}");
+    }
+    for host in ["other.example", "", "chat.example:80"] {
+        let (answer, error) = connect(&virtual_hosts, &format!("host:{host}\n"));
+        assert!(answer.starts_with("ERROR\nmessage:unknown host\n"), "{host:?}: {answer}");
+        assert_eq!(error, Some(SessionError::UnknownHost { host: host.to_owned() }));
+        let (answer, _) = connect(&settings(), &format!("host:{host}\n"));
+        assert!(answer.starts_with("CONNECTED\n"), "any host will do where none is configured");
+    }
 }
 
 #[test]
@@ -163,6 +185,37 @@ fn c7_an_error_says_what_why_and_about_which_frame() {
              content-type:text/plain;charset=utf-8\ncontent-length:{length}\n\n{body}^@"
         )
     );
+}
+
+#[test]
+fn c7_an_error_names_the_subscription_that_it_is_about() {
+    for (version, text, summary) in [
+        ("1.2", "SUBSCRIBE\nid:a\ndestination:/b\n\n^@", "duplicate subscription"),
+        ("1.2", "SUBSCRIBE\nid:a\n\n^@", "missing header"),
+        ("1.2", "SUBSCRIBE\nid:a\ndestination:/b\nack:all\n\n^@", "invalid header"),
+        ("1.1", "ACK\nsubscription:a\nmessage-id:7\n\n^@", "unknown message"),
+        ("1.1", "NACK\nsubscription:a\n\n^@", "missing header"),
+        ("1.1", "ACK\nsubscription:a\nmessage-id:7\ntransaction:t\n\n^@", "transaction error"),
+        ("1.0", "SUBSCRIBE\nid:a\ndestination:/b\n\n^@", "duplicate subscription"),
+    ] {
+        let mut client = connected(version);
+        client.says("SUBSCRIBE\nid:a\ndestination:/queue/a\n\n^@");
+        let answer = client.says(text);
+        let start = format!("ERROR\nmessage:{summary}\nsubscription:a\ncontent-type:");
+        assert!(answer.starts_with(&start), "{version} {text}: {answer}");
+    }
+    let answer = connected("1.2").says("UNSUBSCRIBE\nid:a\\cb\nreceipt:r\n\n^@");
+    let start = "ERROR\nmessage:unknown subscription\nreceipt-id:r\nsubscription:a\\cb\n";
+    assert!(answer.starts_with(start), "{answer}");
+    for (version, text) in [
+        ("1.2", "ACK\nid:7\n\n^@"),
+        ("1.2", "SEND\nid:a\nsubscription:a\n\n^@"),
+        ("1.0", "UNSUBSCRIBE\ndestination:/b\n\n^@"),
+    ] {
+        let answer = connected(version).says(text);
+        let (head, _) = answer.split_once("\n\n").unwrap();
+        assert!(!head.contains("subscription:"), "{answer}");
+    }
 }
 
 #[test]

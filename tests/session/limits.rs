@@ -1,8 +1,10 @@
 //! What one connection may hold, and what happens beyond.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use stompbox::frame::Limits;
-use stompbox::session::SessionError;
+use stompbox::session::{Limit, SessionError};
 
 use crate::client::{Client, connected_with, delivery, settings, shown};
 
@@ -19,7 +21,7 @@ fn subscriptions_are_limited() {
     for id in 0..3 {
         client.says(&format!("SUBSCRIBE\nid:{id}\ndestination:/a\n\n^@"));
     }
-    assert_eq!(*client.error(), SessionError::Limit { of: "subscriptions", limit: 2 });
+    assert_eq!(*client.error(), SessionError::Limit { of: Limit::Subscriptions, limit: 2 });
 }
 
 #[test]
@@ -29,6 +31,94 @@ fn frames_are_limited() {
     let mut client = connected_with("1.2", settings);
     client.says("SEND\ndestination:/a\ncontent-length:18446744073709551615\n\n");
     assert!(matches!(client.error(), SessionError::Frame(_)));
+}
+
+/// What of a frame may be ten times larger once the client is known.
+fn refused_before_and_not_after(head: &str, body: &str, limit: Limit) {
+    let connect = format!("CONNECT\naccept-version:1.2\n{head}\n{body}^@");
+    let mut early = Client::new(settings());
+    early.says(&connect);
+    assert_eq!(early.error().limit(), Some(limit));
+
+    let mut client = connected_with("1.2", settings());
+    client.says(&format!("SEND\ndestination:/a\n{head}\n{body}^@"));
+    assert!(client.refusal.is_none(), "{:?}", client.refusal);
+}
+
+#[test]
+fn frames_are_limited_ten_times_tighter_before_connect() {
+    let (before, after) = (Limits::before_connect(), Limits::default());
+    assert!(10 * before.headers() <= after.headers());
+    assert!(10 * (before.head() + before.body()) <= after.head() + after.body());
+
+    refused_before_and_not_after(&"x:y\n".repeat(100), "", Limit::FrameHeaders);
+    refused_before_and_not_after("", &"x".repeat(1_000_000), Limit::FrameBody);
+    let announced = format!("content-length:{}\n", 1_000_000);
+    refused_before_and_not_after(&announced, &"x".repeat(1_000_000), Limit::FrameBody);
+    // A bearer token stands in CONNECT, and so it has the same room there as elsewhere.
+    let token = format!("CONNECT\nauthorization:{}\n\n^@", "x".repeat(10_000));
+    assert!(Client::new(settings()).says(&token).starts_with("CONNECTED\n"));
+    let too_long = format!("CONNECT\nauthorization:{}\n\n^@", "x".repeat(20_000));
+    let mut client = Client::new(settings());
+    client.says(&too_long);
+    assert_eq!(client.error().limit(), Some(Limit::FrameHead));
+}
+
+#[test]
+fn frames_before_connect_are_never_limited_less_than_those_after() {
+    let mut settings = settings();
+    settings.frame_limits = Limits::default().with_headers(3);
+    let mut client = Client::new(settings);
+    client.says("CONNECT\na:1\nb:2\nc:3\nd:4\n\n^@");
+    assert_eq!(client.error().limit(), Some(Limit::FrameHeaders));
+}
+
+#[test]
+fn the_first_frame_behind_connect_has_the_limits_of_one_who_is_known() {
+    let mut client = Client::new(settings());
+    let large = "x".repeat(1_000_000);
+    let both = format!("CONNECT\naccept-version:1.2\n\n^@SEND\ndestination:/a\n\n{large}^@");
+    client.says(&both);
+    assert_eq!(client.done, [format!("send /a {large}")]);
+}
+
+#[test]
+fn bytes_of_subscriptions_are_limited() {
+    let mut settings = settings();
+    settings.subscription_bytes = 1_000;
+    let mut client = connected_with("1.2", settings);
+    let long = "x".repeat(400);
+    for id in 0..10 {
+        client.says(&format!("SUBSCRIBE\nid:{id}\ndestination:/{long}\n\n^@"));
+        client.says(&format!("UNSUBSCRIBE\nid:{id}\n\n^@"));
+    }
+    assert!(client.refusal.is_none(), "what has ended counts no more");
+    for id in 0..3 {
+        client.says(&format!("SUBSCRIBE\nid:{id}\ndestination:/{long}\n\n^@"));
+    }
+    assert_eq!(client.error().limit(), Some(Limit::SubscriptionBytes));
+}
+
+#[test]
+fn what_is_too_slow_exceeds_a_limit_too() {
+    let limit = Duration::from_secs(1);
+    for (error, of) in [
+        (SessionError::SlowConsumer { waiting: 2, limit: 1 }, Some(Limit::WaitingBytes)),
+        (SessionError::NotReading { limit }, Some(Limit::ReadTime)),
+        (SessionError::ConnectTimeout { limit }, Some(Limit::ConnectTime)),
+        (SessionError::HeartBeatMissed { silence: limit }, None),
+    ] {
+        assert_eq!(error.limit(), of, "{error}");
+    }
+}
+
+#[test]
+fn each_limit_has_a_name_of_its_own() {
+    let mut names: Vec<_> = Limit::ALL.iter().map(|limit| limit.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Limit::ALL.len());
+    assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-')));
 }
 
 #[test]
@@ -83,6 +173,7 @@ fn delivery_pauses_at_the_limit_of_unsettled_and_goes_on_with_an_ack() {
         assert_eq!(client.delivers("b", "4"), "");
         assert_eq!(client.delivers("a", "5"), "");
         assert!(client.leaving.held_bytes() > 0);
+        assert_eq!(client.leaving.counters().pauses, 2, "of each subscription once");
         assert_eq!(client.leaving.waiting_bytes(), 0, "nothing of it waits for the client to read");
 
         assert_eq!(bodies(&client.says("ACK\nid:0-1\n\n^@")), ["3"]);

@@ -1,6 +1,6 @@
 //! BEGIN, COMMIT and ABORT (row S6).
 
-use stompbox::session::{SessionError, SessionSettings};
+use stompbox::session::{Limit, SessionError, SessionSettings};
 
 use crate::client::{Client, connected, connected_with, settings};
 
@@ -101,7 +101,7 @@ fn open_transactions_are_limited() {
     client.says("ABORT\ntransaction:u\n\n^@BEGIN\ntransaction:v\n\n^@");
     assert!(client.refusal.is_none());
     client.says("BEGIN\ntransaction:w\n\n^@");
-    assert_eq!(*client.error(), SessionError::Limit { of: "open transactions", limit: 2 });
+    assert_eq!(*client.error(), SessionError::Limit { of: Limit::Transactions, limit: 2 });
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn frames_in_transactions_are_limited() {
     }
     assert!(client.refusal.is_none(), "what has ended counts no more");
     client.says(&[send("t", "1"), send("u", "2"), send("t", "3"), send("u", "4")].concat());
-    assert_eq!(*client.error(), SessionError::Limit { of: "frames in transactions", limit: 3 });
+    assert_eq!(*client.error(), SessionError::Limit { of: Limit::TransactionFrames, limit: 3 });
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn bytes_in_transactions_are_limited() {
     }
     assert!(client.refusal.is_none());
     client.says(&[send("t", &body), send("u", &body), send("t", &body)].concat());
-    assert_eq!(*client.error(), SessionError::Limit { of: "bytes in transactions", limit });
+    assert_eq!(*client.error(), SessionError::Limit { of: Limit::TransactionBytes, limit });
 }
 
 #[test]
@@ -139,5 +139,5 @@ fn ids_that_acks_name_count_too() {
     let mut client = limited(|settings| settings.transaction_bytes = limit);
     let ack = format!("ACK\nid:{id}\ntransaction:t\n\n^@");
     client.says(&ack.repeat(3));
-    assert_eq!(*client.error(), SessionError::Limit { of: "bytes in transactions", limit });
+    assert_eq!(*client.error(), SessionError::Limit { of: Limit::TransactionBytes, limit });
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::session::{Leaving, Refusal};
+use crate::session::{Leaving, Limit, Refusal};
 use crate::websocket::{Incoming, ReadError, Reader};
 
 use super::super::lent::Lent;
@@ -31,6 +31,14 @@ impl Transport {
         match self {
             Self::WebSocket(_) => Wire::WebSocket,
             Self::Tcp => Wire::Tcp,
+        }
+    }
+
+    /// Sets how large messages may be from now on, in bytes.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        match self {
+            Self::WebSocket(reader) => reader.set_limit(limit),
+            Self::Tcp => {}
         }
     }
 
@@ -103,7 +111,11 @@ impl Connection {
             self.depart(now);
             return;
         };
+        if let ReadError::TooBig { .. } = error {
+            self.shared.counters.reached(Limit::Message);
+        }
         let refusal = Refusal::new("WebSocket error", error.to_string());
+        self.shared.counters.refused(&refusal);
         self.outlet.leaving(|leaving| leaving.refuse(&refusal));
         self.end(code, &error.to_string(), now);
     }

@@ -55,6 +55,7 @@ impl Connection {
             return;
         };
         let connected = self.session.accept(connect, now);
+        self.transport.set_limit(self.shared.message_limit());
         self.outlet.leaving(|leaving| leaving.connected(&connected, &session, principal.name()));
         self.principal = principal;
     }

@@ -78,7 +78,7 @@ pub(super) async fn serve_websocket(
     origin: Origin,
     already_read: Vec<u8>,
 ) {
-    let reader = Reader::new(shared.message_limit(), already_read);
+    let reader = Reader::new(shared.first_message_limit(), already_read);
     let transport = Transport::WebSocket(Box::new(reader));
     Connection::new(shared, socket, admission, transport, origin).run().await;
 }
@@ -242,6 +242,7 @@ impl Connection {
 
     /// Sends an ERROR and ends the connection.
     fn refuse(&mut self, refusal: &Refusal, now: Instant) {
+        self.shared.counters.refused(refusal);
         self.outlet.leaving(|leaving| leaving.refuse(refusal));
         self.end(refusals::close_code(refusal), refusal.summary(), now);
     }
@@ -372,5 +373,6 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.outlet.leaving(|leaving| leaving.end(&[]));
         self.unsubscribe_all(clock::now());
+        self.shared.counters.add(self.outlet.leaving(Leaving::take_counters));
     }
 }

@@ -3,7 +3,9 @@ use std::task::Context;
 use crate::broker::{
     self, BrokerError, Capability, Destination, Message, Operation, Subscriber, Turn,
 };
-use crate::session::{self, Event, Refusal, Send, Settle, Subscribe, SubscriptionKey, Unsubscribe};
+use crate::session::{
+    self, Event, Refusal, Send, SessionError, Settle, Subscribe, SubscriptionKey, Unsubscribe,
+};
 
 use super::Connection;
 use super::work::Then;
@@ -66,11 +68,11 @@ impl Connection {
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
         let receipt = subscribe.receipt.clone();
-        let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
+        let refused = |refusal: Refusal| subscribe.refused(refusal);
         let destination = destination(&subscribe.destination).map_err(refused)?;
         self.check_capabilities(subscribe).map_err(refused)?;
         let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
-        let key = opened.map_err(|error| refused(error.into()))?;
+        let key = opened.map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber {
             id: self.subscriber(key),
             outlet: self.outlet.clone(),
@@ -105,16 +107,14 @@ impl Connection {
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
-        let receipt = unsubscribe.receipt;
         let ended = self.outlet.leaving(|leaving| {
             let key = leaving.find(&unsubscribe.target)?;
             Ok((key, leaving.unsubscribe(key)))
         });
-        let ended: (SubscriptionKey, Option<Box<str>>) =
-            ended.map_err(|error: session::SessionError| {
-                Refusal::from(error).with_receipt(receipt.clone())
-            })?;
+        let ended: Result<(SubscriptionKey, Option<Box<str>>), SessionError> = ended;
+        let ended = ended.map_err(|error| unsubscribe.refused(error))?;
         let (key, Some(name)) = ended else { return Ok(()) };
+        let receipt = unsubscribe.receipt;
         let subscriber = self.subscriber(key);
         let outcome = self.shared.broker.unsubscribe(&destination(&name)?, subscriber, turn);
         self.begin(outcome, Then::Receipt(receipt), context)
@@ -137,8 +137,9 @@ impl Connection {
     /// What an ACK or NACK means to the broker, if anything.
     fn settled(&self, settle: &Settle) -> Result<Option<broker::Settle>, Refusal> {
         let settled = self.outlet.leaving(|leaving| leaving.settle(settle));
-        let refused = |error| Refusal::from(error).with_receipt(settle.receipt.clone());
-        let Some(settled) = settled.map_err(refused)? else { return Ok(None) };
+        let Some(settled) = settled.map_err(|error| settle.refused(error))? else {
+            return Ok(None);
+        };
         Ok(Some(broker::Settle {
             destination: destination(&settled.destination)?,
             subscriber: self.subscriber(settled.key),

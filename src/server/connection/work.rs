@@ -126,8 +126,12 @@ impl Connection {
             }
             Then::Activate(key, receipt) => {
                 if let Err(error) = result {
-                    self.outlet.leaving(|leaving| leaving.unsubscribe(key));
-                    return Err(refused(receipt)(error));
+                    let id = self.outlet.leaving(|leaving| {
+                        let id = leaving.subscription_id(key).map(str::to_owned);
+                        leaving.unsubscribe(key);
+                        id
+                    });
+                    return Err(refused(receipt)(error).with_subscription(id.as_deref()));
                 }
                 self.outlet.leaving(|leaving| leaving.activate(key, receipt.as_ref()));
             }

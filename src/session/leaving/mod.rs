@@ -1,3 +1,4 @@
+mod counters;
 mod settling;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use super::{
     Delivery, Envelope, HeartBeat, Receipt, Refusal, SessionError, SessionSettings, SubscriptionKey,
 };
 
+pub use counters::LeavingCounters;
 pub use settling::Settled;
 
 /// The leaving half of a server's session: everything that a client is sent goes through it, in the
@@ -65,18 +67,6 @@ pub struct Connected {
     pub beat: Option<Duration>,
 }
 
-/// What is counted here, since the session began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct LeavingCounters {
-    /// MESSAGE frames encoded.
-    pub messages: u64,
-    /// Headers left out because the version cannot represent them.
-    pub headers_left_out: u64,
-    /// ACKs and NACKs of what was settled before.
-    pub settled_before: u64,
-}
-
 impl<E: Envelope> Leaving<E> {
     /// The leaving half of a session that begins now.
     pub fn new(envelope: E, settings: Arc<SessionSettings>, now: Instant) -> Self {
@@ -107,6 +97,11 @@ impl<E: Envelope> Leaving<E> {
     /// What was counted.
     pub fn counters(&self) -> LeavingCounters {
         self.counters
+    }
+
+    /// What was counted since this was last asked: for totals over many connections.
+    pub fn take_counters(&mut self) -> LeavingCounters {
+        std::mem::take(&mut self.counters)
     }
 
     /// Whether an ERROR, or what ends the transport, was said.
@@ -191,6 +186,7 @@ impl<E: Envelope> Leaving<E> {
         }
         if !self.is_over() && !self.release(key) {
             self.paused.push_back(key);
+            self.counters.pauses += 1;
         }
     }
 
@@ -208,6 +204,11 @@ impl<E: Envelope> Leaving<E> {
     /// Finds what an UNSUBSCRIBE ends.
     pub fn find(&self, target: &UnsubscribeTarget) -> Result<SubscriptionKey, SessionError> {
         self.subscriptions.find(target)
+    }
+
+    /// The id that the client gave a live subscription; `None` if it gave none, as STOMP 1.0 allows.
+    pub fn subscription_id(&self, key: SubscriptionKey) -> Option<&str> {
+        self.subscriptions.id_of(key)
     }
 
     /// Ends a subscription: from now on none of its deliveries is sent. Returns its destination, or
@@ -252,6 +253,7 @@ impl<E: Envelope> Leaving<E> {
             if settles && subscription.held.is_none() && full {
                 subscription.held = Some(VecDeque::new());
                 self.paused.push_back(key);
+                self.counters.pauses += 1;
             }
             match &mut subscription.held {
                 Some(held) => held.push_back(self.waiting.hold(delivery.clone())),
@@ -372,10 +374,7 @@ impl<E: Envelope> Leaving<E> {
     fn wrap(&mut self, payload: &[u8]) {
         let kind = self.encoder.kind(true);
         let envelope = &self.encoder.envelope;
-        self.waiting.append(|out| {
-            envelope.open(kind, payload.len(), out);
-            out.extend_from_slice(payload);
-        });
+        self.waiting.append(|out| envelope.wrap(kind, payload, out));
     }
 
     fn say(&mut self, command: Command, body: &[u8], head: impl FnOnce(&mut Encoder<'_>)) {

@@ -15,12 +15,11 @@ pub struct Settled {
 
 impl<E: Envelope> Leaving<E> {
     /// Finds what an ACK or NACK settles, and takes it out of the ledger. `None` for what was
-    /// settled before, or whose subscription has ended: such a frame is ignored and counted.
-    /// Deliveries that were held back since too much was unsettled go on.
+    /// settled before, or whose subscription has ended: such a frame is ignored and counted, or
+    /// refused in the [strict](super::super::SessionSettings::strict) profile. Deliveries that were held back since too much was unsettled go on.
     pub fn settle(&mut self, settle: &Settle) -> Result<Option<Settled>, SessionError> {
         let Some((key, number)) = self.named(&settle.message)? else {
-            self.counters.settled_before += 1;
-            return Ok(None);
+            return self.settled_before(settle);
         };
         let Some(subscription) = self.subscriptions.get_mut(key) else { return Ok(None) };
         let tags = match subscription.ack {
@@ -28,14 +27,22 @@ impl<E: Envelope> Leaving<E> {
             _ => subscription.ledger.settle(number).into_iter().collect(),
         };
         if tags.is_empty() {
-            self.counters.settled_before += 1;
-            return Ok(None);
+            return self.settled_before(settle);
         }
         subscription.unsettled -= tags.len();
         self.unsettled -= tags.len();
         let destination = subscription.destination.clone();
         self.resume();
         Ok(Some(Settled { key, destination, tags }))
+    }
+
+    fn settled_before(&mut self, settle: &Settle) -> Result<Option<Settled>, SessionError> {
+        self.counters.settled_before += 1;
+        if self.settings.accepts_settled_before {
+            Ok(None)
+        } else {
+            Err(SessionError::SettledBefore { id: settle.message.id().to_owned() })
+        }
     }
 
     /// Sends what a subscription held back, as far as the client may have more. Returns whether
