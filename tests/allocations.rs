@@ -139,7 +139,7 @@ fn a_kept_frame_pins_nothing_but_itself() {
     });
     assert_eq!(kept.len(), KEPT);
     assert_bytes_each(&allocated, MESSAGE.len() as u64 + OVERHEAD);
-    assert!(size_of::<Frame>() <= 168, "beside its bytes: {}", size_of::<Frame>());
+    assert!(size_of::<Frame>() <= 128, "beside its bytes: {}", size_of::<Frame>());
 }
 
 #[test]

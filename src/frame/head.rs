@@ -48,7 +48,7 @@ fn version(layout: &Layout, rules: &Rules) -> Version {
 #[cold]
 fn trim_padding(octets: &[u8], layout: &mut Layout) {
     layout.padded = true;
-    let lines = layout.lines(octets);
+    let lines = layout.headers.lines(octets);
     let names: Vec<_> = lines.map(|line| HeaderName::from_bytes(line.name(octets, true))).collect();
     for (index, name) in names.into_iter().enumerate() {
         layout.headers.rename(index, name);
@@ -76,7 +76,7 @@ fn check_special(octets: &[u8], layout: &mut Layout, rules: &Rules) -> Result<()
 }
 
 fn check_escapes(octets: &[u8], layout: &Layout, version: Version) -> Result<(), DecodeError> {
-    for line in layout.lines(octets) {
+    for line in layout.headers.lines(octets) {
         let name = (line.name(octets, false), line.start);
         let value = (line.value(octets, false), line.colon + 1);
         for (text, start) in [name, value] {
@@ -123,7 +123,8 @@ fn content_length(
 
 /// The length that one `content-length` says.
 fn content_length_at(index: usize, octets: &[u8], layout: &Layout) -> Result<u64, DecodeError> {
-    let value = layout.value(index, octets);
+    let line = layout.headers.line(index, octets);
+    let value = line.map_or(&b""[..], |line| line.value(octets, layout.padded));
     match parse::content_length(value) {
         Ok((_, length)) => Ok(length),
         Err(_) => {
@@ -136,7 +137,7 @@ fn content_length_at(index: usize, octets: &[u8], layout: &Layout) -> Result<u64
 /// An error at the start of a header line.
 #[cold]
 fn fault_in_line(index: usize, octets: &[u8], layout: &Layout, fault: Fault) -> DecodeError {
-    let start = layout.line(index, octets).map_or(0, |line| line.start);
+    let start = layout.headers.line(index, octets).map_or(0, |line| line.start);
     fault_at(octets, start as usize, fault)
 }
 

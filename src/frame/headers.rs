@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::escape::Escaping;
-use super::layout::{HeaderLine, Layout};
+use super::header_table::HeaderLine;
+use super::layout::Layout;
 use super::{HeaderKey, HeaderName};
 
 /// The headers of a [`Frame`](super::Frame) or [`FrameRef`](super::FrameRef), in the order in which
@@ -48,7 +49,8 @@ impl<'a> Headers<'a> {
     pub fn get<K: HeaderKey>(self, name: K) -> Option<Cow<'a, str>> {
         match name.known() {
             Some(known) => {
-                let line = self.layout.find(known, self.bytes)?;
+                let index = self.layout.headers.find(known, 0)?;
+                let line = self.layout.headers.line(index, self.bytes)?;
                 Some(self.header(line).value())
             }
             None => self.get_all(name).next(),
@@ -82,7 +84,7 @@ impl<'a> Headers<'a> {
     /// The headers, each with its well-known name if it has one. Nothing is unescaped until it is
     /// asked for.
     pub fn entries(self) -> impl Iterator<Item = Header<'a>> {
-        self.layout.lines(self.bytes).map(move |line| self.header(line))
+        self.layout.headers.lines(self.bytes).map(move |line| self.header(line))
     }
 
     /// How many headers there are; repeated ones count each time.

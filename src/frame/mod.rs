@@ -58,6 +58,7 @@ mod error;
 mod escape;
 mod head;
 mod header_name;
+mod header_table;
 mod headers;
 mod layout;
 mod leniency;

@@ -142,7 +142,7 @@ impl Frame {
         self.clear_headers();
         let Self { bytes, layout } = self;
         let (name, value) = (name.as_bytes(), value.as_bytes());
-        let at = layout.lines_end as usize;
+        let at = layout.headers.end as usize;
         let behind = bytes.len() - at;
         let grown = name.len() + value.len() + 2;
         let mut own = bytes.take_own(grown);
@@ -157,13 +157,13 @@ impl Frame {
             moved.rotate_left(behind);
         }
         *bytes = Octets::Own(own);
-        layout.headers.push(at + name.len(), at + grown - 1, known);
+        layout.headers.push(name.len(), at + grown - 1, known);
         let plain_name = match known {
             Some(known) => known != HeaderName::ContentLength,
             None => !name.is_empty() && escape::is_plain(name),
         };
         layout.verbatim &= plain_name && escape::is_plain(value);
-        layout.lines_end += offset(grown);
+        layout.headers.end += offset(grown);
         layout.body_start += offset(grown);
         layout.body_end += offset(grown);
     }
@@ -171,7 +171,7 @@ impl Frame {
     fn set_body(&mut self, body: &[u8]) {
         let Self { bytes, layout } = self;
         let mut own = bytes.take_own(END_OF_HEAD + body.len() + 1);
-        own.truncate(layout.lines_end as usize);
+        own.truncate(layout.headers.end as usize);
         // Behind the headers, even if there is one among them: the encoder goes by its own.
         put_end_of_head(&mut own, body.len());
         layout.body_start = offset(own.len());

@@ -166,7 +166,7 @@ impl<'a> Pass<'a> {
             let line = self.without_cr(line);
             rest = behind;
             if line.is_empty() {
-                self.layout.lines_end = offset(start);
+                self.layout.headers.end = offset(start);
                 return self.end_of_head(window.len() - rest.len()).map(|()| true);
             }
             self.header_line(line, start)?;
@@ -222,7 +222,7 @@ impl<'a> Pass<'a> {
     fn command_line(&mut self, line: &[u8], end: usize) -> Result<(), DecodeError> {
         let (_, command) = parse::command_line(line).map_err(|_| self.no_command(line))?;
         self.layout.command = command;
-        self.layout.lines_start = offset(end);
+        self.layout.headers.start_at(end);
         self.scan.line = end;
         self.scan.position = end;
         self.scan.stage = Stage::HeaderLines;
@@ -247,7 +247,7 @@ impl<'a> Pass<'a> {
             }
         };
         let known = HeaderName::from_bytes(name);
-        self.layout.headers.push(start + name.len(), start + line.len(), known);
+        self.layout.headers.push(name.len(), start + line.len(), known);
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub(super) enum Verbatim<'a> {
 impl<'a> Verbatim<'a> {
     /// What can be written as it is of the frame in `bytes`.
     pub(super) fn of(layout: &Layout, bytes: &'a [u8]) -> Self {
-        let (start, end) = (layout.lines_start as usize, layout.lines_end as usize);
+        let (start, end) = (usize::from(layout.headers.start), layout.headers.end as usize);
         if layout.verbatim {
             return Self::Frame(bytes, if bytes.len() == end { b"\n\0" } else { b"" });
         }
@@ -33,6 +33,7 @@ impl<'a> Verbatim<'a> {
         }
         let body = layout.body(bytes).len();
         let mut lengths = layout
+            .headers
             .lines(bytes)
             .filter(|line| line.known == Some(HeaderName::ContentLength))
             .map(|line| parse::content_length(line.value(bytes, false)));
@@ -57,12 +58,12 @@ fn is_plain(lines: &[u8], layout: &Layout, bytes: &[u8]) -> bool {
     memchr3(0, b'\r', b'\\', lines).is_none()
         && memchr_iter(b'\n', lines).count() == headers
         && memchr_iter(b':', lines).count() == headers
-        && layout.lines(bytes).all(|line| line.start < line.colon)
+        && layout.headers.lines(bytes).all(|line| line.start < line.colon)
 }
 
 /// Whether `bytes` are the frame on the wire, with LF for each end of line.
 fn is_whole(layout: &Layout, bytes: &[u8]) -> bool {
-    layout.lines_start as usize == layout.command.as_str().len() + 1
-        && layout.body_start == layout.lines_end + 1
+    usize::from(layout.headers.start) == layout.command.as_str().len() + 1
+        && layout.body_start == layout.headers.end + 1
         && layout.body_end as usize + 1 == bytes.len()
 }
