@@ -11,17 +11,17 @@ use super::{AckMode, HeartBeat, Receipt, Refusal, Settlement};
 pub enum Event {
     /// CONNECT or STOMP: the session waits for
     /// [`accept`](super::ServerSession::accept) and gives no further event before it.
-    Connect(Box<Connect>),
+    Connect(Box<ConnectFrame>),
     /// SEND, outside of a transaction.
-    Send(Send),
+    Send(SendFrame),
     /// SUBSCRIBE.
-    Subscribe(Subscribe),
+    Subscribe(SubscribeFrame),
     /// UNSUBSCRIBE.
-    Unsubscribe(Unsubscribe),
+    Unsubscribe(UnsubscribeFrame),
     /// ACK or NACK, outside of a transaction.
-    Settle(Settle),
+    Settle(SettleFrame),
     /// COMMIT: everything that was held back takes effect, in this order.
-    Commit(Commit),
+    Commit(CommitFrame),
     /// BEGIN or ABORT is done; nothing remains but its receipt.
     Done(Receipt),
     /// DISCONNECT: after its receipt the session is over.
@@ -30,7 +30,7 @@ pub enum Event {
 
 /// A CONNECT frame, with what was negotiated.
 #[derive(Debug)]
-pub struct Connect {
+pub struct ConnectFrame {
     /// The frame, whose headers carry `login`, `passcode`, `host` or a token, unescaped as they
     /// came (STOMP 1.2, "Value Encoding").
     pub frame: Frame,
@@ -42,7 +42,7 @@ pub struct Connect {
 
 /// A SEND frame.
 #[derive(Debug)]
-pub struct Send {
+pub struct SendFrame {
     /// Its `destination`.
     pub destination: Box<str>,
     /// The frame.
@@ -53,7 +53,7 @@ pub struct Send {
 
 /// A SUBSCRIBE frame.
 #[derive(Debug)]
-pub struct Subscribe {
+pub struct SubscribeFrame {
     /// Its `id`; in STOMP 1.0 it may be missing, and then the destination stands for it.
     pub id: Option<Box<str>>,
     /// Its `destination`.
@@ -70,7 +70,7 @@ pub struct Subscribe {
 
 /// An UNSUBSCRIBE frame.
 #[derive(Debug)]
-pub struct Unsubscribe {
+pub struct UnsubscribeFrame {
     /// What it ends.
     pub target: UnsubscribeTarget,
     /// The receipt asked for.
@@ -88,7 +88,7 @@ pub enum UnsubscribeTarget {
 
 /// An ACK or NACK frame.
 #[derive(Debug)]
-pub struct Settle {
+pub struct SettleFrame {
     /// The message it names.
     pub message: MessageName,
     /// Whether it is an ACK or a NACK.
@@ -113,7 +113,7 @@ pub enum MessageName {
     Message(Box<str>),
 }
 
-impl Subscribe {
+impl SubscribeFrame {
     /// The refusal of this frame, which names it by its receipt and its subscription.
     #[must_use]
     pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
@@ -122,7 +122,7 @@ impl Subscribe {
     }
 }
 
-impl Unsubscribe {
+impl UnsubscribeFrame {
     /// The refusal of this frame, which names it by its receipt and its subscription.
     #[must_use]
     pub fn refused(&self, refusal: impl Into<Refusal>) -> Refusal {
@@ -134,7 +134,7 @@ impl Unsubscribe {
     }
 }
 
-impl Settle {
+impl SettleFrame {
     /// The refusal of this frame, which names it by its receipt and, in STOMP 1.1, by the
     /// subscription that it names.
     #[must_use]
@@ -158,9 +158,9 @@ impl MessageName {
 
 /// A COMMIT frame.
 #[derive(Debug)]
-pub struct Commit {
+pub struct CommitFrame {
     /// What takes effect.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<HeldFrame>,
     /// The receipt asked for.
     pub receipt: Option<Receipt>,
 }
@@ -168,9 +168,9 @@ pub struct Commit {
 /// A frame that a transaction held back.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Operation {
+pub enum HeldFrame {
     /// A SEND.
-    Send(Box<Send>),
+    Send(Box<SendFrame>),
     /// An ACK or a NACK.
-    Settle(Settle),
+    Settle(SettleFrame),
 }

@@ -182,8 +182,8 @@ pub use delivery::{Delivery, SubscriptionKey};
 pub use envelope::{Bare, Envelope, PayloadKind};
 pub use error::{Receipt, Refusal, SessionError};
 pub use event::{
-    Commit, Connect, Event, MessageName, Operation, Send, Settle, Subscribe, Unsubscribe,
-    UnsubscribeTarget,
+    CommitFrame, ConnectFrame, Event, HeldFrame, MessageName, SendFrame, SettleFrame,
+    SubscribeFrame, UnsubscribeFrame, UnsubscribeTarget,
 };
 pub use heart_beat::HeartBeat;
 pub use leaving::{Connected, Leaving, LeavingCounters, Settled};

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::frame::{Command, Encoder, Version};
 
-use super::event::{Subscribe, UnsubscribeTarget};
+use super::event::{SubscribeFrame, UnsubscribeTarget};
 use super::ledger::Ledger;
 use super::waiting::Counted;
 use super::{AckMode, Limit, SessionError, SessionSettings, SubscriptionKey};
@@ -48,7 +48,7 @@ pub(super) struct Subscription {
 impl Subscriptions {
     pub(super) fn open(
         &mut self,
-        subscribe: &Subscribe,
+        subscribe: &SubscribeFrame,
         version: Version,
         settings: &SessionSettings,
     ) -> Result<SubscriptionKey, SessionError> {

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crate::frame::Version;
 
-use super::event::{MessageName, Operation, Send};
+use super::event::{HeldFrame, MessageName, SendFrame};
 use super::{Limit, SessionError, SessionSettings};
 
 /// The open transactions of one connection: frames that wait for their COMMIT
@@ -17,7 +17,7 @@ pub(super) struct Transactions {
 /// What one transaction has held back, in order.
 #[derive(Debug, Default)]
 struct Transaction {
-    operations: Vec<Operation>,
+    operations: Vec<HeldFrame>,
     bytes: usize,
 }
 
@@ -41,7 +41,7 @@ impl Transactions {
     pub(super) fn hold(
         &mut self,
         id: &str,
-        operation: Operation,
+        operation: HeldFrame,
         settings: &SessionSettings,
     ) -> Result<(), SessionError> {
         let Some(transaction) = self.open.get_mut(id) else { return Err(unknown(id)) };
@@ -63,7 +63,7 @@ impl Transactions {
     }
 
     /// Ends a transaction and returns what it had held back.
-    pub(super) fn end(&mut self, id: &str) -> Result<Vec<Operation>, SessionError> {
+    pub(super) fn end(&mut self, id: &str) -> Result<Vec<HeldFrame>, SessionError> {
         let transaction = self.open.remove(id).ok_or_else(|| unknown(id))?;
         self.frames -= transaction.operations.len();
         self.bytes -= transaction.bytes;
@@ -71,12 +71,12 @@ impl Transactions {
     }
 }
 
-impl Operation {
+impl HeldFrame {
     /// A copy of its own: what waits for a COMMIT must not pin the buffer that it was read into.
     fn into_kept(self) -> Self {
         match self {
             Self::Send(send) => {
-                let send = Send { frame: send.frame.compact(), ..*send };
+                let send = SendFrame { frame: send.frame.compact(), ..*send };
                 Self::Send(Box::new(send))
             }
             settle @ Self::Settle(_) => settle,
@@ -88,7 +88,7 @@ impl Operation {
         let held = match self {
             Self::Send(send) => {
                 let frame = send.frame.encoded_len(Version::V1_2);
-                size_of::<Send>() + send.destination.len() + frame
+                size_of::<SendFrame>() + send.destination.len() + frame
             }
             Self::Settle(settle) => match &settle.message {
                 MessageName::Ack(id) | MessageName::Message(id) => id.len(),

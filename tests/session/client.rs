@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use stompbox::broker::Message;
 use stompbox::session::{
-    Bare, Delivery, Envelope, Event, HeartBeat, Leaving, Operation, Receipt, Refusal,
-    ServerSession, SessionError, SessionSettings, Settle, Settlement, Subscribe, SubscriptionKey,
+    Bare, Delivery, Envelope, Event, HeartBeat, HeldFrame, Leaving, Receipt, Refusal,
+    ServerSession, SessionError, SessionSettings, SettleFrame, Settlement, SubscribeFrame,
+    SubscriptionKey,
 };
 
 /// Both halves of a session, joined as a server joins them, less sockets and a broker.
@@ -185,8 +186,8 @@ impl<E: Envelope> Client<E> {
             Event::Commit(commit) => {
                 for operation in commit.operations {
                     match operation {
-                        Operation::Send(send) => self.sends(&send),
-                        Operation::Settle(settle) => self.settles(&settle)?,
+                        HeldFrame::Send(send) => self.sends(&send),
+                        HeldFrame::Settle(settle) => self.settles(&settle)?,
                         other => panic!("{other:?}"),
                     }
                 }
@@ -205,12 +206,12 @@ impl<E: Envelope> Client<E> {
         Ok(())
     }
 
-    fn sends(&mut self, send: &stompbox::session::Send) {
+    fn sends(&mut self, send: &stompbox::session::SendFrame) {
         let body = String::from_utf8_lossy(send.frame.body());
         self.done.push(format!("send {} {body}", send.destination));
     }
 
-    fn subscribes(&mut self, subscribe: &Subscribe) -> Result<(), Refusal> {
+    fn subscribes(&mut self, subscribe: &SubscribeFrame) -> Result<(), Refusal> {
         let opened = self.leaving.subscribe(subscribe);
         let key = opened.map_err(|error| subscribe.refused(error))?;
         let id = subscribe.id.as_ref().unwrap_or(&subscribe.destination);
@@ -223,7 +224,7 @@ impl<E: Envelope> Client<E> {
         Ok(())
     }
 
-    fn settles(&mut self, settle: &Settle) -> Result<(), Refusal> {
+    fn settles(&mut self, settle: &SettleFrame) -> Result<(), Refusal> {
         let settled = self.leaving.settle(settle);
         let verb = match settle.settlement {
             Settlement::Acknowledged => "ack",

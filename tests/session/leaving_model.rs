@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use stompbox::frame::{Command, Decoder, Leniency, Limits};
 use stompbox::session::{
-    Bare, Delivery, Event, Leaving, MessageName, Receipt, ServerSession, Settle, Settlement,
+    Bare, Delivery, Event, Leaving, MessageName, Receipt, ServerSession, SettleFrame, Settlement,
     SubscriptionKey,
 };
 
@@ -200,7 +200,7 @@ impl Model {
             return;
         }
         let (place, ack) = self.unsettled.remove(which.index(self.unsettled.len()));
-        let settle = Settle {
+        let settle = SettleFrame {
             message: MessageName::Ack(ack.into()),
             settlement: Settlement::Acknowledged,
             receipt: None,
@@ -263,7 +263,7 @@ impl Model {
             while let Some((_, ack)) = self.unsettled.pop() {
                 let message = MessageName::Ack(ack.into());
                 let settlement = Settlement::Acknowledged;
-                let settle = Settle { message, settlement, receipt: None };
+                let settle = SettleFrame { message, settlement, receipt: None };
                 self.leaving.settle(&settle).unwrap().expect("it was unsettled");
             }
         }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use stompbox::frame::SharedMessage;
 use stompbox::session::{
-    Connect, Delivery, Leaving, Receipt, Refusal, ServerSession, SessionError, SessionSettings,
+    ConnectFrame, Delivery, Leaving, Receipt, Refusal, ServerSession, SessionError, SessionSettings,
 };
 
 use model::{Model, Said};
@@ -53,7 +53,7 @@ struct Server {
     receipts: usize,
     /// What the session said was asked for.
     asked: Vec<String>,
-    connecting: Option<Box<Connect>>,
+    connecting: Option<Box<ConnectFrame>>,
     /// Whether a CONNECT was accepted.
     accepted: bool,
     disconnecting: Option<Disconnecting>,

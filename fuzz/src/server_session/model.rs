@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use stompbox::frame::{SharedMessage, Version};
 use stompbox::session::{
-    AckMode, MessageName, Receipt, Refusal, SessionError, SessionSettings, Settle, Settled,
-    Subscribe, SubscriptionKey, UnsubscribeTarget,
+    AckMode, MessageName, Receipt, Refusal, SessionError, SessionSettings, SettleFrame, Settled,
+    SubscribeFrame, SubscriptionKey, UnsubscribeTarget,
 };
 
 /// What the two halves of a session should know.
@@ -141,7 +141,7 @@ impl Model {
     /// What came of a SUBSCRIBE has to be this.
     pub(super) fn subscribe(
         &mut self,
-        subscribe: &Subscribe,
+        subscribe: &SubscribeFrame,
         result: &Result<SubscriptionKey, SessionError>,
         settings: &SessionSettings,
     ) {
@@ -283,7 +283,7 @@ impl Model {
     /// What came of an ACK or NACK has to be this.
     pub(super) fn settle(
         &mut self,
-        settle: &Settle,
+        settle: &SettleFrame,
         result: &Result<Option<Settled>, SessionError>,
     ) {
         let named = self.issued.iter().find(|issued| match &settle.message {

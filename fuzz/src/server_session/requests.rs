@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 use stompbox::frame::{Command, Frame, Version};
 use stompbox::session::{
-    Commit, Event, MessageName, Operation, Receipt, Refusal, Settle, Subscribe, Unsubscribe,
+    CommitFrame, Event, HeldFrame, MessageName, Receipt, Refusal, SettleFrame, SubscribeFrame,
+    UnsubscribeFrame,
 };
 
 use super::model::{Issued, Said};
@@ -82,7 +83,7 @@ impl Server {
         Ok(())
     }
 
-    fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), Refusal> {
+    fn on_subscribe(&mut self, subscribe: SubscribeFrame) -> Result<(), Refusal> {
         let opened = self.leaving.subscribe(&subscribe);
         self.model.subscribe(&subscribe, &opened, &self.settings);
         if let Err(error) = opened {
@@ -93,7 +94,7 @@ impl Server {
         Ok(())
     }
 
-    fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), Refusal> {
+    fn on_unsubscribe(&mut self, unsubscribe: UnsubscribeFrame) -> Result<(), Refusal> {
         let found = self.leaving.find(&unsubscribe.target);
         let number = self.model.find(&unsubscribe.target, &found);
         match (found, number) {
@@ -112,18 +113,18 @@ impl Server {
         }
     }
 
-    fn settle(&mut self, settle: &Settle) -> Result<(), Refusal> {
+    fn settle(&mut self, settle: &SettleFrame) -> Result<(), Refusal> {
         let settled = self.leaving.settle(settle);
         self.model.settle(settle, &settled);
         settled.map(drop).map_err(Refusal::from)
     }
 
-    fn on_commit(&mut self, commit: Commit) -> Result<(), Refusal> {
+    fn on_commit(&mut self, commit: CommitFrame) -> Result<(), Refusal> {
         assert!(commit.operations.len() <= self.settings.transaction_frames);
         for operation in &commit.operations {
             match operation {
-                Operation::Send(send) => assert_eq!(send.receipt, None, "answered before"),
-                Operation::Settle(settle) => {
+                HeldFrame::Send(send) => assert_eq!(send.receipt, None, "answered before"),
+                HeldFrame::Settle(settle) => {
                     assert_eq!(settle.receipt, None, "answered before");
                     self.settle(settle)?;
                 }

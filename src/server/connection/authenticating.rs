@@ -2,7 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::session::{Connect, Refusal};
+use crate::session::{ConnectFrame, Refusal};
 
 use super::super::authenticate::{Authenticating, AuthenticationError, ConnectRequest};
 use super::super::{Principal, session_id};
@@ -10,7 +10,7 @@ use super::Connection;
 
 /// A CONNECT that is being decided about.
 pub(super) struct PendingConnect {
-    connect: Box<Connect>,
+    connect: Box<ConnectFrame>,
     decision: Authenticating,
 }
 
@@ -18,7 +18,7 @@ impl Connection {
     /// Begins to decide about a CONNECT.
     pub(super) fn on_connect(
         &mut self,
-        connect: Box<Connect>,
+        connect: Box<ConnectFrame>,
         context: &mut Context<'_>,
         now: Instant,
     ) {
@@ -48,7 +48,7 @@ impl Connection {
         self.refuse(&Refusal::new("internal error", detail), now);
     }
 
-    fn welcome(&mut self, connect: &Connect, principal: Principal, now: Instant) {
+    fn welcome(&mut self, connect: &ConnectFrame, principal: Principal, now: Instant) {
         let Ok(session) = session_id() else {
             let detail = "the server has no random numbers at present; try again";
             self.refuse(&Refusal::new("internal error", detail), now);

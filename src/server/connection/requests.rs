@@ -4,7 +4,8 @@ use crate::broker::{
     self, BrokerError, Capability, Destination, Message, Operation, Subscriber, Turn,
 };
 use crate::session::{
-    self, Event, Refusal, Send, SessionError, Settle, Subscribe, SubscriptionKey, Unsubscribe,
+    self, Event, Refusal, SendFrame, SessionError, SettleFrame, SubscribeFrame, SubscriptionKey,
+    UnsubscribeFrame,
 };
 
 use super::Connection;
@@ -40,7 +41,7 @@ impl Connection {
 
     fn on_send(
         &mut self,
-        send: Send,
+        send: SendFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
@@ -55,7 +56,7 @@ impl Connection {
         self.begin(outcome, Then::Receipt(receipt), context)
     }
 
-    fn message(&self, send: &Send) -> Result<Message, Refusal> {
+    fn message(&self, send: &SendFrame) -> Result<Message, Refusal> {
         let destination = destination(&send.destination)?;
         let withheld = &self.shared.settings.withheld_headers;
         Ok(Message::from_send(destination, &send.frame, withheld))
@@ -63,7 +64,7 @@ impl Connection {
 
     fn on_subscribe(
         &mut self,
-        subscribe: &Subscribe,
+        subscribe: &SubscribeFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
@@ -84,7 +85,7 @@ impl Connection {
     }
 
     /// Refuses what the broker cannot do: to ignore it would be to promise it.
-    fn check_capabilities(&self, subscribe: &Subscribe) -> Result<(), Refusal> {
+    fn check_capabilities(&self, subscribe: &SubscribeFrame) -> Result<(), Refusal> {
         let asked = |name: &str| subscribe.frame.headers().contains(name);
         let capabilities = self.shared.broker.capabilities();
         let wanted = [
@@ -103,7 +104,7 @@ impl Connection {
 
     fn on_unsubscribe(
         &mut self,
-        unsubscribe: Unsubscribe,
+        unsubscribe: UnsubscribeFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
@@ -122,7 +123,7 @@ impl Connection {
 
     fn on_settle(
         &mut self,
-        settle: Settle,
+        settle: SettleFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
@@ -135,7 +136,7 @@ impl Connection {
     }
 
     /// What an ACK or NACK means to the broker, if anything.
-    fn settled(&self, settle: &Settle) -> Result<Option<broker::Settle>, Refusal> {
+    fn settled(&self, settle: &SettleFrame) -> Result<Option<broker::Settle>, Refusal> {
         let settled = self.outlet.leaving(|leaving| leaving.settle(settle));
         let Some(settled) = settled.map_err(|error| settle.refused(error))? else {
             return Ok(None);
@@ -151,7 +152,7 @@ impl Connection {
     /// Applies a transaction: what is for the broker in one call, and then what is for handlers.
     fn on_commit(
         &mut self,
-        commit: session::Commit,
+        commit: session::CommitFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
@@ -161,13 +162,13 @@ impl Connection {
         let mut handled = Vec::new();
         for operation in commit.operations {
             match operation {
-                session::Operation::Send(send) if self.shared.handle.handles(&send.destination) => {
+                session::HeldFrame::Send(send) if self.shared.handle.handles(&send.destination) => {
                     handled.push(*send);
                 }
-                session::Operation::Send(send) => {
+                session::HeldFrame::Send(send) => {
                     operations.push(Operation::Publish(self.message(&send).map_err(refused)?));
                 }
-                session::Operation::Settle(settle) => {
+                session::HeldFrame::Settle(settle) => {
                     let settled = self.settled(&settle).map_err(refused)?;
                     operations.extend(settled.map(Operation::Settle));
                 }

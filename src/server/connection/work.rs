@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::broker::{BrokerError, Outcome, Turn};
-use crate::session::{Receipt, Refusal, Send, SubscriptionKey};
+use crate::session::{Receipt, Refusal, SendFrame, SubscriptionKey};
 
 use super::super::handle::{HandleError, Handling, SendRequest};
 use super::super::{Publisher, publisher, refusals};
@@ -18,7 +18,7 @@ pub(super) struct Work {
     /// The message that a handler is busy with.
     handling: Option<(Handling, Option<Receipt>)>,
     /// Messages for handlers, in order.
-    queue: VecDeque<Send>,
+    queue: VecDeque<SendFrame>,
 }
 
 /// What follows when the broker has taken responsibility.
@@ -28,7 +28,7 @@ pub(super) enum Then {
     /// The subscription's receipt, and then its deliveries.
     Activate(SubscriptionKey, Option<Receipt>),
     /// Messages for handlers, and the receipt when all of them are handled.
-    Handle(Vec<Send>, Option<Receipt>),
+    Handle(Vec<SendFrame>, Option<Receipt>),
 }
 
 impl Work {
@@ -56,7 +56,12 @@ impl Connection {
     }
 
     /// Gives a message to its handler, behind those that came before it.
-    pub(super) fn hand_over(&mut self, send: Send, context: &mut Context<'_>, turn: &mut Turn) {
+    pub(super) fn hand_over(
+        &mut self,
+        send: SendFrame,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) {
         let waits = self.work.handling.is_some() || !self.work.queue.is_empty();
         self.work.queue.push_back(if waits { kept(send) } else { send });
         self.poll_handling(context, turn);
@@ -144,7 +149,7 @@ impl Connection {
     }
 
     /// The receipt is the last message's; without one there is nothing to wait for.
-    fn queue_all(&mut self, mut sends: Vec<Send>, receipt: Option<Receipt>) {
+    fn queue_all(&mut self, mut sends: Vec<SendFrame>, receipt: Option<Receipt>) {
         match sends.last_mut() {
             Some(last) => last.receipt = receipt,
             None => self.confirm(receipt.as_ref()),
@@ -165,8 +170,8 @@ impl Connection {
 }
 
 /// A message that waits must not pin the buffer that it was read into.
-fn kept(send: Send) -> Send {
-    Send { frame: send.frame.compact(), ..send }
+fn kept(send: SendFrame) -> SendFrame {
+    SendFrame { frame: send.frame.compact(), ..send }
 }
 
 fn panicked() -> HandleError {

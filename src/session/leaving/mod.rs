@@ -9,7 +9,7 @@ use bytes::BytesMut;
 
 use crate::frame::{Command, Encoder, Version};
 
-use super::event::{Subscribe, UnsubscribeTarget};
+use super::event::{SubscribeFrame, UnsubscribeTarget};
 use super::message_encoder::MessageEncoder;
 use super::subscriptions::Subscriptions;
 use super::waiting::{Waiting, WaitingItem};
@@ -174,7 +174,10 @@ impl<E: Envelope> Leaving<E> {
     }
 
     /// Opens a subscription. Until [`activate`](Self::activate) its deliveries are held back.
-    pub fn subscribe(&mut self, subscribe: &Subscribe) -> Result<SubscriptionKey, SessionError> {
+    pub fn subscribe(
+        &mut self,
+        subscribe: &SubscribeFrame,
+    ) -> Result<SubscriptionKey, SessionError> {
         self.subscriptions.open(subscribe, self.encoder.version, &self.settings)
     }
 

@@ -1,4 +1,4 @@
-use super::super::event::{MessageName, Settle};
+use super::super::event::{MessageName, SettleFrame};
 use super::super::{AckMode, Envelope, SessionError, SubscriptionKey};
 use super::Leaving;
 
@@ -17,7 +17,7 @@ impl<E: Envelope> Leaving<E> {
     /// Finds what an ACK or NACK settles, and takes it out of the ledger. `None` for what was
     /// settled before, or whose subscription has ended: such a frame is ignored and counted, or
     /// refused in the [strict](super::super::SessionSettings::strict) profile. Deliveries that were held back since too much was unsettled go on.
-    pub fn settle(&mut self, settle: &Settle) -> Result<Option<Settled>, SessionError> {
+    pub fn settle(&mut self, settle: &SettleFrame) -> Result<Option<Settled>, SessionError> {
         let Some((key, number)) = self.named(&settle.message)? else {
             return self.settled_before(settle);
         };
@@ -36,7 +36,7 @@ impl<E: Envelope> Leaving<E> {
         Ok(Some(Settled { key, destination, tags }))
     }
 
-    fn settled_before(&mut self, settle: &Settle) -> Result<Option<Settled>, SessionError> {
+    fn settled_before(&mut self, settle: &SettleFrame) -> Result<Option<Settled>, SessionError> {
         self.counters.settled_before += 1;
         if self.settings.accepts_settled_before {
             Ok(None)

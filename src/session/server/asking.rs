@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use crate::frame::{Command, Frame, Version};
 
 use super::super::event::{
-    Commit, Connect, Event, MessageName, Operation, Send, Settle, Subscribe, Unsubscribe,
-    UnsubscribeTarget,
+    CommitFrame, ConnectFrame, Event, HeldFrame, MessageName, SendFrame, SettleFrame,
+    SubscribeFrame, UnsubscribeFrame, UnsubscribeTarget,
 };
 use super::super::{AckMode, HeartBeat, Receipt, Refusal, SessionError, Settlement};
 use super::{ServerSession, Stage};
@@ -55,7 +55,7 @@ impl ServerSession {
             }
             Command::Commit => {
                 let operations = self.transactions.end(&required(&frame, "transaction")?)?;
-                Event::Commit(Commit { operations, receipt })
+                Event::Commit(CommitFrame { operations, receipt })
             }
             _ => {
                 self.stage = Stage::Over;
@@ -90,7 +90,7 @@ impl ServerSession {
             _ => None,
         };
         self.stage = Stage::Connecting { until };
-        Ok(Event::Connect(Box::new(Connect { frame: frame.compact(), version, heart_beat })))
+        Ok(Event::Connect(Box::new(ConnectFrame { frame: frame.compact(), version, heart_beat })))
     }
 
     /// STOMP 1.2, "Protocol Negotiation": the highest version that both know.
@@ -113,10 +113,10 @@ impl ServerSession {
     ) -> Result<Option<Event>, SessionError> {
         let destination = required(&frame, "destination")?.into();
         let transaction = frame.header("transaction").map(Box::<str>::from);
-        let send = Send { destination, frame, receipt };
+        let send = SendFrame { destination, frame, receipt };
         match transaction {
             None => Ok(Some(Event::Send(send))),
-            Some(id) => self.hold(&id, Operation::Send(Box::new(send))),
+            Some(id) => self.hold(&id, HeldFrame::Send(Box::new(send))),
         }
     }
 
@@ -141,22 +141,26 @@ impl ServerSession {
             },
             Version::V1_0 => MessageName::Message(required(frame, "message-id")?.into()),
         };
-        let settle = Settle { message, settlement, receipt };
+        let settle = SettleFrame { message, settlement, receipt };
         match frame.header("transaction") {
             None => Ok(Some(Event::Settle(settle))),
-            Some(id) => self.hold(&id, Operation::Settle(settle)),
+            Some(id) => self.hold(&id, HeldFrame::Settle(settle)),
         }
     }
 
     /// Holds a frame back for its COMMIT. Its own receipt is owed at once: being held is all that
     /// happens to it until then.
-    fn hold(&mut self, id: &str, operation: Operation) -> Result<Option<Event>, SessionError> {
+    fn hold(&mut self, id: &str, operation: HeldFrame) -> Result<Option<Event>, SessionError> {
         let (operation, receipt) = operation.split_receipt();
         self.transactions.hold(id, operation, &self.settings)?;
         Ok(receipt.map(Event::Done))
     }
 
-    fn subscribe(&self, frame: Frame, receipt: Option<Receipt>) -> Result<Subscribe, SessionError> {
+    fn subscribe(
+        &self,
+        frame: Frame,
+        receipt: Option<Receipt>,
+    ) -> Result<SubscribeFrame, SessionError> {
         let destination = required(&frame, "destination")?.into();
         let id = match frame.header("id") {
             None if self.version == Version::V1_0 => None,
@@ -183,25 +187,25 @@ impl ServerSession {
                 }
             },
         };
-        Ok(Subscribe { id, destination, ack, prefetch, frame, receipt })
+        Ok(SubscribeFrame { id, destination, ack, prefetch, frame, receipt })
     }
 
     fn unsubscribe(
         &self,
         frame: &Frame,
         receipt: Option<Receipt>,
-    ) -> Result<Unsubscribe, SessionError> {
+    ) -> Result<UnsubscribeFrame, SessionError> {
         let target = match (frame.header("id"), frame.header("destination")) {
             (None, Some(destination)) if self.version == Version::V1_0 => {
                 UnsubscribeTarget::Destination(destination.into())
             }
             _ => UnsubscribeTarget::Id(required(frame, "id")?.into()),
         };
-        Ok(Unsubscribe { target, receipt })
+        Ok(UnsubscribeFrame { target, receipt })
     }
 }
 
-impl Operation {
+impl HeldFrame {
     fn split_receipt(self) -> (Self, Option<Receipt>) {
         match self {
             Self::Send(mut send) => {

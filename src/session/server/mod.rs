@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::frame::{Decoder, Frame, Version};
 
-use super::event::{Connect, Event};
+use super::event::{ConnectFrame, Event};
 use super::transaction::Transactions;
 use super::{Connected, Refusal, SessionError, SessionSettings};
 
@@ -149,7 +149,7 @@ impl ServerSession {
     }
 
     /// Accepts a CONNECT. The result is for [`Leaving::connected`](super::Leaving::connected).
-    pub fn accept(&mut self, connect: &Connect, now: Instant) -> Connected {
+    pub fn accept(&mut self, connect: &ConnectFrame, now: Instant) -> Connected {
         self.stage = Stage::Connected;
         self.version = connect.version;
         self.decoder.set_version(connect.version);

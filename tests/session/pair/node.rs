@@ -9,8 +9,8 @@ use stompbox::broker::{
     self, Broker, Destination, MemoryBroker, Message, Outlet, Subscriber, SubscriberId, Taken, Turn,
 };
 use stompbox::session::{
-    Bare, Delivery, Event, Leaving, Operation, Receipt, Refusal, Send, ServerSession,
-    SessionSettings, Settle, Subscribe, SubscriptionKey,
+    Bare, Delivery, Event, HeldFrame, Leaving, Receipt, Refusal, SendFrame, ServerSession,
+    SessionSettings, SettleFrame, SubscribeFrame, SubscriptionKey,
 };
 
 use super::wire::Wire;
@@ -195,7 +195,7 @@ impl Node {
         Ok(())
     }
 
-    fn subscribes(&mut self, subscribe: &Subscribe, turn: &mut Turn) -> Result<(), Refusal> {
+    fn subscribes(&mut self, subscribe: &SubscribeFrame, turn: &mut Turn) -> Result<(), Refusal> {
         let receipt = subscribe.receipt.as_ref();
         let destination = destination(&subscribe.destination);
         let destination = destination.map_err(|refusal| subscribe.refused(refusal))?;
@@ -213,15 +213,15 @@ impl Node {
         Ok(())
     }
 
-    fn operation(&self, operation: Operation) -> Result<Option<broker::Operation>, Refusal> {
+    fn operation(&self, operation: HeldFrame) -> Result<Option<broker::Operation>, Refusal> {
         Ok(match operation {
-            Operation::Send(send) => Some(broker::Operation::Publish(message(&send)?)),
-            Operation::Settle(settle) => self.settled(&settle)?.map(broker::Operation::Settle),
+            HeldFrame::Send(send) => Some(broker::Operation::Publish(message(&send)?)),
+            HeldFrame::Settle(settle) => self.settled(&settle)?.map(broker::Operation::Settle),
             other => panic!("{other:?}"),
         })
     }
 
-    fn settled(&self, settle: &Settle) -> Result<Option<broker::Settle>, Refusal> {
+    fn settled(&self, settle: &SettleFrame) -> Result<Option<broker::Settle>, Refusal> {
         let settled = self.leaving().settle(settle);
         let settled = settled.map_err(|error| settle.refused(error))?;
         let Some(settled) = settled else { return Ok(None) };
@@ -244,7 +244,7 @@ fn outcome(mut outcome: broker::Outcome, receipt: Option<&Receipt>) -> Result<()
     result.map_err(|error| refused(error).with_receipt(receipt.cloned()))
 }
 
-fn message(send: &Send) -> Result<Message, Refusal> {
+fn message(send: &SendFrame) -> Result<Message, Refusal> {
     Ok(Message::from_send(destination(&send.destination)?, &send.frame, &[]))
 }
 
