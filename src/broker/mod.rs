@@ -10,11 +10,14 @@
 mod capabilities;
 mod destination;
 mod error;
+mod history;
 mod host;
 mod memory;
 mod message;
 mod outcome;
 mod outlet;
+mod pattern;
+mod policy;
 mod router;
 mod subscriber;
 mod turn;
@@ -25,11 +28,16 @@ use std::time::Instant;
 pub use capabilities::{Capabilities, Capability, TransactionGuarantee};
 pub use destination::{Destination, DestinationError};
 pub use error::BrokerError;
+pub use history::HistoryRequest;
 pub use host::Host;
 pub use memory::{MemoryBroker, MemoryBrokerBuilder};
 pub use message::{Message, MessageBuilder, is_withheld};
 pub use outcome::{Completer, Outcome};
 pub use outlet::{Outlet, Taken};
+pub use policy::{
+    DestinationPolicy, DestinationRule, DestinationRules, InvalidRule, QueueOverflow, QueuePolicy,
+    RejectedPolicy, Retention,
+};
 pub use router::{Router, Work};
 pub use subscriber::{Subscriber, SubscriberId};
 pub use turn::Turn;
@@ -53,7 +61,7 @@ pub use turn::Turn;
 /// use std::time::Instant;
 /// use stompbox::broker::{
 ///     Broker, Capabilities, Destination, Host, MemoryBroker, Message, Operation, Outcome, Settle,
-///     Subscriber, SubscriberId, Turn,
+///     SlowConsumer, Subscriber, SubscriberId, Turn,
 /// };
 ///
 /// #[derive(Default)]
@@ -100,6 +108,10 @@ pub use turn::Turn;
 ///         self.broker.settle(settle, turn)
 ///     }
 ///
+///     fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
+///         self.broker.slow_consumer(destination)
+///     }
+///
 ///     fn next_deadline(&self) -> Option<Instant> {
 ///         self.broker.next_deadline()
 ///     }
@@ -144,8 +156,10 @@ pub trait Broker: Send + Sync + 'static {
         turn: &mut Turn,
     ) -> Outcome;
 
-    /// A subscriber whose outlet had answered [`Taken::Queued`] for messages of a queue has written
-    /// all of them, and takes more. Until then a queue passes it over.
+    /// A subscriber whose outlet had answered [`Taken::Queued`] for messages of a queue, or for
+    /// [retained](Delivery::is_retained) ones, has written all of them, and takes more. Until then a
+    /// queue passes it over, and history waits. The same goes for one that had answered
+    /// [`Taken::Full`].
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn);
 
     /// Settles deliveries: an ACK or a NACK.
@@ -154,6 +168,12 @@ pub trait Broker: Send + Sync + 'static {
     /// Applies the operations of a transaction, in order
     /// ([`TransactionGuarantee`] says how far they hold together).
     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome;
+
+    /// What becomes of deliveries to a subscription to `destination` whose client reads too slowly.
+    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
+        let _ = destination;
+        SlowConsumer::default()
+    }
 
     /// When [`handle_deadline`](Self::handle_deadline) wants to be called next. It is asked again
     /// after that, and whenever the broker calls [`Host::deadline_changed`].
@@ -180,7 +200,9 @@ pub struct Settle {
     pub settlement: Settlement,
 }
 
-pub use crate::session::Settlement;
+#[cfg(doc)]
+use crate::session::Delivery;
+pub use crate::session::{Settlement, SlowConsumer, SlowConsumerAction};
 
 /// One step of a transaction.
 #[derive(Debug, Clone)]

@@ -18,9 +18,13 @@ pub enum Taken {
     /// The socket has all of their bytes.
     Written,
     /// They wait, in part or whole, until the socket takes more. Where they are messages of a queue,
-    /// the outlet sees to it that [`Broker::resume`](super::Broker::resume) is called once they are
-    /// written.
+    /// or [retained](Delivery::is_retained) ones, the outlet sees to it that
+    /// [`Broker::resume`](super::Broker::resume) is called once they are written.
     Queued,
+    /// As [`Queued`](Self::Queued), and publishers are to be held until
+    /// [`Broker::resume`](super::Broker::resume) is called for this subscription
+    /// ([`SlowConsumerAction::HoldPublisher`](super::SlowConsumerAction::HoldPublisher)).
+    Full,
     /// The subscription has ended, or the connection has: nothing was delivered.
     Gone,
 }

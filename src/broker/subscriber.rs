@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::session::{Delivery, SubscriptionKey};
 
-use super::{Outlet, Taken};
+use super::{HistoryRequest, Outlet, Taken};
 
 /// Which subscription of which connection of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,7 @@ pub struct SubscriberId {
 
 /// A subscription as a broker sees it: who it is, and where its deliveries leave.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Subscriber {
     /// Who it is.
     pub id: SubscriberId,
@@ -28,11 +29,39 @@ pub struct Subscriber {
     pub settles: bool,
     /// The most unsettled messages that it wants to hold; delivery pauses there.
     pub prefetch: usize,
+    /// What it wants of the messages that were kept before it came.
+    pub history: Option<HistoryRequest>,
 }
 
 impl Subscriber {
     /// How many unsettled messages a subscription holds at the most, unless it asks for less.
     pub const DEFAULT_PREFETCH: usize = 100;
+
+    /// A subscriber in mode `auto`, with the default prefetch, that wants no history.
+    pub fn new(id: SubscriberId, outlet: Arc<dyn Outlet>) -> Self {
+        Self { id, outlet, settles: false, prefetch: Self::DEFAULT_PREFETCH, history: None }
+    }
+
+    /// Sets [`settles`](Self::settles).
+    #[must_use]
+    pub fn with_settles(mut self, settles: bool) -> Self {
+        self.settles = settles;
+        self
+    }
+
+    /// Sets [`prefetch`](Self::prefetch), where one is given.
+    #[must_use]
+    pub fn with_prefetch(mut self, prefetch: Option<usize>) -> Self {
+        self.prefetch = prefetch.unwrap_or(self.prefetch);
+        self
+    }
+
+    /// Sets [`history`](Self::history).
+    #[must_use]
+    pub fn with_history(mut self, history: Option<HistoryRequest>) -> Self {
+        self.history = history;
+        self
+    }
 
     /// Delivers to its outlet. One that panics is as good as gone: it must take down neither whoever
     /// publishes nor the deliveries to others.

@@ -227,9 +227,8 @@ impl State {
                 deliveries = deliveries.get(encoded..).unwrap_or_default();
                 match self.write(socket, scratch, now) {
                     Taken::Written => {}
-                    Taken::Queued if deliveries.is_empty() => return Taken::Queued,
-                    Taken::Queued => return self.keep(to, deliveries),
-                    Taken::Gone => return Taken::Gone,
+                    Taken::Queued if !deliveries.is_empty() => return self.keep(to, deliveries),
+                    taken => return taken,
                 }
             }
             Taken::Written

@@ -3,7 +3,7 @@ use bytes::BytesMut;
 use crate::frame::Version;
 
 use super::subscriptions::Subscription;
-use super::{Delivery, Envelope, PayloadKind, SubscriptionKey};
+use super::{Delivery, Envelope, PayloadKind, SubscriptionKey, Token};
 
 /// Writes MESSAGE frames: what is a subscription's own in front of what all copies share.
 #[derive(Debug)]
@@ -45,7 +45,17 @@ impl<E: Envelope> MessageEncoder<E> {
             subscription.ledger.note(number, delivery.tag());
         }
         if delivery.is_redelivered() {
-            own.push(b"redelivered:true\n");
+            own.push(b"redelivered:true\ndelivery-count:");
+            own.push_number(delivery.attempt().into());
+            own.push(b"\n");
+        }
+        if let Some(token) = delivery.token() {
+            own.push(b"token:");
+            token.write(|bytes| own.push(bytes));
+            own.push(b"\n");
+        }
+        if delivery.has_gap() {
+            own.push(b"gap:true\n");
         }
         let tail = delivery.message().tail(self.version);
         let kind = self.kind(delivery.message().is_text());
@@ -66,8 +76,9 @@ struct OwnHeaders {
 }
 
 impl OwnHeaders {
-    /// `message-id` and `ack` with three numbers of at most 20 digits, and `redelivered`.
-    const ROOM: usize = 96;
+    /// `message-id` and `ack` with three numbers of at most 20 digits, `redelivered`,
+    /// `delivery-count`, `token` and `gap`.
+    const ROOM: usize = 128 + Token::MAX_LENGTH;
 
     fn new() -> Self {
         Self { bytes: [0; Self::ROOM], length: 0 }
@@ -81,21 +92,29 @@ impl OwnHeaders {
         }
     }
 
-    fn push_number(&mut self, mut number: u64) {
+    fn push_number(&mut self, number: u64) {
         let mut digits = [0; 20];
-        let mut first = digits.len();
-        for (place, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-            first = place;
-            if number == 0 {
-                break;
-            }
-        }
-        self.push(digits.get(first..).unwrap_or_default());
+        self.push(render::<10>(number, &mut digits));
     }
 
     fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
+}
+
+/// The digits of a number, at the end of `digits`: no formatting machinery, since it is done for
+/// each delivery.
+pub(super) fn render<const RADIX: u64>(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut first = digits.len();
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        #[allow(clippy::cast_possible_truncation)] // The remainder is less than the radix.
+        let value = (number % RADIX) as u8;
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        number /= RADIX;
+        first = place;
+        if number == 0 {
+            break;
+        }
+    }
+    digits.get(first..).unwrap_or_default()
 }

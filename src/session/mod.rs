@@ -68,12 +68,10 @@
 //!         Event::Subscribe(subscribe) => {
 //!             let destination = Destination::new(&subscribe.destination)?;
 //!             let key = connection.leaving(|leaving| leaving.subscribe(&subscribe))?;
-//!             let subscriber = Subscriber {
-//!                 id: SubscriberId { connection: 1, subscription: key },
-//!                 outlet: connection.clone(),
-//!                 settles: subscribe.ack.settles(),
-//!                 prefetch: subscribe.prefetch.unwrap_or(Subscriber::DEFAULT_PREFETCH),
-//!             };
+//!             let id = SubscriberId { connection: 1, subscription: key };
+//!             let subscriber = Subscriber::new(id, connection.clone())
+//!                 .with_settles(subscribe.ack.settles())
+//!                 .with_prefetch(subscribe.prefetch);
 //!             done(broker.subscribe(&destination, subscriber, turn))?;
 //!             // Its RECEIPT, and then what was delivered since and held back until now.
 //!             connection.leaving(|leaving| leaving.activate(key, subscribe.receipt.as_ref()));
@@ -168,7 +166,9 @@ mod limit;
 mod message_encoder;
 mod server;
 mod settings;
+mod slow_consumer;
 mod subscriptions;
+mod token;
 mod transaction;
 mod waiting;
 
@@ -190,3 +190,5 @@ pub use leaving::{Connected, Leaving, LeavingCounters, Settled};
 pub use limit::Limit;
 pub use server::ServerSession;
 pub use settings::SessionSettings;
+pub use slow_consumer::{SlowConsumer, SlowConsumerAction};
+pub use token::{InvalidToken, Token};

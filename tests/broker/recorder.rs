@@ -89,12 +89,12 @@ pub(crate) fn id(connection: u64) -> SubscriberId {
 
 /// A subscriber in mode `auto`.
 pub(crate) fn subscriber(connection: u64, outlet: &Arc<Recorder>) -> Subscriber {
-    Subscriber { id: id(connection), outlet: outlet.clone(), settles: false, prefetch: 100 }
+    Subscriber::new(id(connection), outlet.clone())
 }
 
 /// A subscriber that has to settle, and holds at most `prefetch` unsettled messages.
 pub(crate) fn settling(connection: u64, outlet: &Arc<Recorder>, prefetch: usize) -> Subscriber {
-    Subscriber { settles: true, prefetch, ..subscriber(connection, outlet) }
+    subscriber(connection, outlet).with_settles(true).with_prefetch(Some(prefetch))
 }
 
 pub(crate) fn destination(name: &str) -> Destination {

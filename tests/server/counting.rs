@@ -20,10 +20,5 @@ impl Outlet for Counting {
 
 pub(crate) fn subscriber(connection: u64, outlet: Arc<Counting>) -> Subscriber {
     let subscription = SubscriptionKey::new(0, 0);
-    Subscriber {
-        id: SubscriberId { connection, subscription },
-        outlet,
-        settles: false,
-        prefetch: 100,
-    }
+    Subscriber::new(SubscriberId { connection, subscription }, outlet)
 }

@@ -193,10 +193,10 @@ fn s5_an_ack_in_mode_auto_is_ignored_and_counted() {
 #[test]
 fn s4_what_comes_again_says_so() {
     let mut client = delivered("1.2", "client");
-    let again = delivery("/queue/a", "1").with_tag(1).with_redelivered(true);
+    let again = delivery("/queue/a", "1").with_tag(1).with_attempt(3);
     assert_eq!(
         client.delivers_this("a", &again),
         "MESSAGE\nsubscription:a\nmessage-id:5\nack:0-5\nredelivered:true\n\
-         destination:/queue/a\ncontent-length:1\n\n1^@"
+         delivery-count:3\ndestination:/queue/a\ncontent-length:1\n\n1^@"
     );
 }

@@ -209,7 +209,8 @@ impl Server {
             return;
         };
         let tag = self.model.next_serial();
-        let delivery = Delivery::new(message.0.clone()).with_tag(tag).with_redelivered(again);
+        let delivery =
+            Delivery::new(message.0.clone()).with_tag(tag).with_attempt(1 + u32::from(again));
         let (takes, holds) = (self.model.takes(to), self.leaving.holds(key, 1));
         assert!(holds || !self.model.is_held(to), "its SUBSCRIBE was not confirmed");
         if how == How::Direct {

@@ -50,7 +50,8 @@ struct Stored {
     message: SharedMessage,
     /// What it was counted as: it grows when it is first encoded for an older version of STOMP.
     bytes: usize,
-    redelivered: bool,
+    /// How often it may have reached a consumer.
+    attempts: u32,
 }
 
 #[derive(Debug)]
@@ -130,7 +131,7 @@ impl Queue {
     pub(super) fn add(&self, message: SharedMessage, bytes: usize) {
         let state = &mut *self.state.lock();
         state.last += 1;
-        state.ready.insert(state.last, Stored { message, bytes, redelivered: false });
+        state.ready.insert(state.last, Stored { message, bytes, attempts: 0 });
     }
 
     /// Adds a consumer, or replaces the one with its id.
@@ -180,12 +181,11 @@ impl Queue {
         while let Some(assignments) = dispatch.next() {
             for (tag, subscriber, stored) in assignments {
                 let Some(resumed) = self.offer(tag, subscriber.id) else { continue };
-                let delivery = Delivery::new(stored.message)
-                    .with_tag(tag)
-                    .with_redelivered(stored.redelivered);
+                let delivery =
+                    Delivery::new(stored.message).with_tag(tag).with_attempt(stored.attempts + 1);
                 match subscriber.deliver(std::slice::from_ref(&delivery), now) {
                     Taken::Written => self.written(tag, &subscriber),
-                    Taken::Queued => self.queued(tag, &subscriber, resumed),
+                    Taken::Queued | Taken::Full => self.queued(tag, &subscriber, resumed),
                     Taken::Gone => self.gone(tag, subscriber.id),
                 }
             }
@@ -349,8 +349,8 @@ impl State {
 
     /// Makes a message ready again, in its old place.
     fn put_back(&mut self, tag: u64, assigned: Assigned) {
-        let redelivered = assigned.stored.redelivered || assigned.offered;
-        self.ready.insert(tag, Stored { redelivered, ..assigned.stored });
+        let attempts = assigned.stored.attempts.saturating_add(assigned.offered.into());
+        self.ready.insert(tag, Stored { attempts, ..assigned.stored });
     }
 
     fn leave(&mut self, subscriber: SubscriberId) {

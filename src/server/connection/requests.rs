@@ -74,12 +74,9 @@ impl Connection {
         self.check_capabilities(subscribe).map_err(refused)?;
         let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
         let key = opened.map_err(|error| subscribe.refused(error))?;
-        let subscriber = Subscriber {
-            id: self.subscriber(key),
-            outlet: self.outlet.clone(),
-            settles: subscribe.ack.settles(),
-            prefetch: subscribe.prefetch.unwrap_or(Subscriber::DEFAULT_PREFETCH),
-        };
+        let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
+            .with_settles(subscribe.ack.settles())
+            .with_prefetch(subscribe.prefetch);
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
         self.begin(outcome, Then::Activate(key, receipt), context)
     }

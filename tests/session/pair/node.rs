@@ -201,12 +201,9 @@ impl Node {
         let destination = destination.map_err(|refusal| subscribe.refused(refusal))?;
         let opened = self.leaving().subscribe(subscribe);
         let key = opened.map_err(|error| subscribe.refused(error))?;
-        let subscriber = Subscriber {
-            id: self.subscriber(key),
-            outlet: self.outlet.clone(),
-            settles: subscribe.ack.settles(),
-            prefetch: subscribe.prefetch.unwrap_or(Subscriber::DEFAULT_PREFETCH),
-        };
+        let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
+            .with_settles(subscribe.ack.settles())
+            .with_prefetch(subscribe.prefetch);
         let outcome = outcome(self.broker.subscribe(&destination, subscriber, turn), receipt);
         outcome.map_err(|refusal| subscribe.refused(refusal))?;
         self.leaving().activate(key, receipt);

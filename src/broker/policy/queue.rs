@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use super::super::Destination;
+
+/// How a queue treats its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueuePolicy {
+    /// The most messages, unsettled ones included. Default: 100,000.
+    pub messages: usize,
+    /// The most bytes, with what they cost to keep. Default: 16 MiB, so that a consumer that is away
+    /// for a while is served, and one that never comes does not take the node down.
+    pub bytes: usize,
+    /// What becomes of a SEND to a queue that is full. Default: it is refused.
+    pub overflow: QueueOverflow,
+    /// What becomes of a message that its consumer rejected by NACK. Default: it goes back to its
+    /// old place.
+    pub rejected: RejectedPolicy,
+    /// How often a message is delivered at the most; after that it goes to
+    /// [`dead_letter`](Self::dead_letter). Default: without end.
+    pub deliveries: Option<u32>,
+    /// Where messages go that were delivered too often, that were rejected under
+    /// [`RejectedPolicy::DeadLetter`], or that expired. Default: nowhere, they are dropped.
+    pub dead_letter: Option<Destination>,
+    /// How long a message may wait for a consumer, where its own `expiration` header (in
+    /// milliseconds) does not say less. Default: without end.
+    pub expiration: Option<Duration>,
+}
+
+/// What becomes of a SEND to a queue that is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum QueueOverflow {
+    /// It is refused by an ERROR.
+    #[default]
+    Refuse,
+    /// The oldest messages that no consumer has make room for it.
+    DropOldest,
+}
+
+/// What becomes of a message that its consumer rejected (STOMP 1.2, "NACK").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum RejectedPolicy {
+    /// It goes back to its old place, to be delivered again at once.
+    #[default]
+    Requeue,
+    /// It goes back to its old place after this time.
+    Delay(Duration),
+    /// It is dropped.
+    Discard,
+    /// It goes to [`QueuePolicy::dead_letter`].
+    DeadLetter,
+}
+
+impl Default for QueuePolicy {
+    fn default() -> Self {
+        Self {
+            messages: 100_000,
+            bytes: 16 << 20,
+            overflow: QueueOverflow::Refuse,
+            rejected: RejectedPolicy::Requeue,
+            deliveries: None,
+            dead_letter: None,
+            expiration: None,
+        }
+    }
+}
