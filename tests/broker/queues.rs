@@ -5,7 +5,9 @@ use std::sync::{Arc, Barrier};
 use stompbox::broker::{Broker, BrokerError, MemoryBroker, Message};
 use stompbox::frame::Version;
 
-use crate::recorder::{Calls, Got, Recorder, destination, done, settling, subscriber, turn};
+use crate::recorder::{
+    Calls, Got, Recorder, destination, done, queue_of, settling, subscriber, turn,
+};
 
 const JOBS: &str = "/queue/jobs";
 
@@ -203,7 +205,7 @@ fn size_of(body: &str) -> usize {
 
 #[test]
 fn a_full_queue_refuses_and_takes_again_what_was_settled() {
-    let broker = MemoryBroker::builder().queue_bytes(2 * size_of("1")).build();
+    let broker = MemoryBroker::builder().otherwise(queue_of(2 * size_of("1"))).build();
     let outlet = Recorder::new();
     broker.joins(JOBS, settling(0, &outlet, 1)).unwrap();
     send_all(&broker, &["1", "2"]);
@@ -246,7 +248,7 @@ fn a_message_counts_the_same_when_it_comes_and_when_it_goes() {
 
 #[test]
 fn idle_queues_vanish() {
-    let broker = MemoryBroker::builder().queue_bytes(0).build();
+    let broker = MemoryBroker::builder().otherwise(queue_of(0)).build();
     for number in 0..100 {
         assert!(broker.sends(&format!("/queue/{number}"), "refused").is_err());
     }

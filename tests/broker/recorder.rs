@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use stompbox::broker::{
-    Broker, BrokerError, Destination, MemoryBroker, Message, Operation, Outcome, Outlet, Settle,
-    Settlement, Subscriber, SubscriberId, Taken, Turn,
+    Broker, BrokerError, Destination, DestinationPolicy, MemoryBroker, Message, Operation, Outcome,
+    Outlet, Settle, Settlement, Subscriber, SubscriberId, Taken, Turn,
 };
 use stompbox::session::{Delivery, SubscriptionKey};
 
@@ -163,4 +163,11 @@ pub(crate) fn settle(name: &str, connection: u64, tags: &[u64], settlement: Sett
         tags: tags.to_vec(),
         settlement,
     }
+}
+
+/// A policy by which a queue holds so many bytes.
+pub(crate) fn queue_of(bytes: usize) -> DestinationPolicy {
+    let mut policy = DestinationPolicy::default();
+    policy.queue.bytes = bytes;
+    policy
 }

@@ -6,7 +6,9 @@ use stompbox::broker::{
     Broker, BrokerError, MemoryBroker, Operation, Settlement, TransactionGuarantee,
 };
 
-use crate::recorder::{Calls, Recorder, destination, message, settle, settling, subscriber};
+use crate::recorder::{
+    Calls, Recorder, destination, message, queue_of, settle, settling, subscriber,
+};
 
 fn publish(name: &str, body: &str) -> Operation {
     Operation::Publish(message(name, body))
@@ -37,7 +39,8 @@ fn s6_operations_take_effect_in_their_order() {
 #[test]
 fn s6_nothing_is_applied_if_one_is_refused() {
     let room = message("/queue/a", "1").shared().size();
-    let broker = MemoryBroker::builder().queue_bytes(2 * room).total_bytes(3 * room).build();
+    let broker =
+        MemoryBroker::builder().otherwise(queue_of(2 * room)).total_bytes(3 * room).build();
     let topic = Recorder::new();
     broker.joins("/topic/a", subscriber(0, &topic)).unwrap();
     let queues = |names: &[&str]| {
@@ -62,7 +65,7 @@ fn s6_nothing_is_applied_if_one_is_refused() {
 fn s6_a_commit_holds_together_whoever_else_publishes() {
     const ROUNDS: usize = 200;
     let room = message("/queue/a", "x").shared().size();
-    let broker = MemoryBroker::builder().queue_bytes(3 * room).build();
+    let broker = MemoryBroker::builder().otherwise(queue_of(3 * room)).build();
     for _ in 0..ROUNDS {
         let start = Barrier::new(2);
         let committed = std::thread::scope(|scope| {

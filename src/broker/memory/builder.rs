@@ -1,29 +1,30 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::super::{DestinationPolicy, DestinationRule, DestinationRules};
+use super::queues::Queues;
 use super::{MemoryBroker, Router};
 
-/// Prefixes and bounds of a [`MemoryBroker`].
+/// Prefixes, policies and bounds of a [`MemoryBroker`].
 ///
 /// ```
 /// use stompbox::broker::MemoryBroker;
 ///
-/// let broker = MemoryBroker::builder().topic("/broadcast").queue_bytes(1 << 20).build();
+/// let broker = MemoryBroker::builder()
+///     .topic("/broadcast")
+///     .rule("/queue/orders/**,deliveries=5,dead-letter=/queue/failed".parse()?)
+///     .build();
 /// # let _ = broker;
+/// # Ok::<(), stompbox::broker::InvalidRule>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct MemoryBrokerBuilder {
     pub(super) topics: Vec<String>,
     pub(super) queues: Vec<String>,
-    pub(super) queue_bytes: usize,
+    pub(super) rules: DestinationRules,
     pub(super) total_bytes: usize,
 }
 
 impl MemoryBrokerBuilder {
-    /// The most bytes that one queue holds: a consumer that is away for a while is served, one that
-    /// never comes does not take the node down.
-    pub const DEFAULT_QUEUE_BYTES: usize = 16 << 20;
-
     /// The most bytes that all queues hold together: a client that names new queues without end is
     /// bounded as well.
     pub const DEFAULT_TOTAL_BYTES: usize = 256 << 20;
@@ -32,7 +33,7 @@ impl MemoryBrokerBuilder {
         Self {
             topics: vec!["/topic".to_owned()],
             queues: vec!["/queue".to_owned()],
-            queue_bytes: Self::DEFAULT_QUEUE_BYTES,
+            rules: DestinationRules::default(),
             total_bytes: Self::DEFAULT_TOTAL_BYTES,
         }
     }
@@ -51,10 +52,18 @@ impl MemoryBrokerBuilder {
         self
     }
 
-    /// Sets how many bytes of messages one queue holds at the most, overhead included.
+    /// Adds a rule: what is done at the destinations that it names. Of two that match a destination,
+    /// the one added first counts.
     #[must_use]
-    pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue_bytes = bytes;
+    pub fn rule(mut self, rule: DestinationRule) -> Self {
+        self.rules.add(rule);
+        self
+    }
+
+    /// Sets what is done at all destinations that no rule names.
+    #[must_use]
+    pub fn otherwise(mut self, policy: DestinationPolicy) -> Self {
+        self.rules.set_otherwise(policy);
         self
     }
 
@@ -68,10 +77,9 @@ impl MemoryBrokerBuilder {
     /// Makes the broker.
     pub fn build(self) -> MemoryBroker {
         MemoryBroker {
-            held: Arc::new(super::Bytes::new(self.total_bytes)),
-            settings: self,
+            queues: Queues::new(Arc::new(self.rules.clone()), self.total_bytes),
             router: Router::new(),
-            queues: parking_lot::RwLock::new(HashMap::new()),
+            settings: self,
         }
     }
 

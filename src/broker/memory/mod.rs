@@ -2,22 +2,20 @@
 
 mod builder;
 mod queue;
+mod queues;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-
-use parking_lot::RwLock;
 
 use crate::frame::SharedMessage;
 use crate::session::Delivery;
 
 use super::{
     Broker, BrokerError, Capabilities, Capability, Destination, Host, Message, Operation, Outcome,
-    Router, Settle, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    Router, Settle, SlowConsumer, Subscriber, SubscriberId, TransactionGuarantee, Turn,
 };
 
 pub use builder::MemoryBrokerBuilder;
-use queue::{Bytes, Queue};
+use queues::Queues;
 
 /// The broker built in: topics and queues in memory, for one node.
 ///
@@ -37,9 +35,7 @@ use queue::{Bytes, Queue};
 pub struct MemoryBroker {
     settings: MemoryBrokerBuilder,
     router: Router,
-    queues: RwLock<HashMap<Destination, Arc<Queue>>>,
-    /// What all queues hold.
-    held: Arc<Bytes>,
+    queues: Queues,
 }
 
 /// What a destination is, by its prefix.
@@ -75,45 +71,17 @@ impl MemoryBroker {
 
     /// How many queues hold messages or have consumers.
     pub fn queues(&self) -> usize {
-        self.queues.read().len()
+        self.queues.count()
     }
 
     /// How many bytes all queues hold, overhead included.
     pub fn queued_bytes(&self) -> usize {
-        self.held.count()
+        self.queues.bytes()
     }
 
     /// How many messages a queue holds, unsettled ones included.
     pub fn queued(&self, destination: &Destination) -> usize {
-        self.queue(destination).map_or(0, |queue| queue.messages())
-    }
-
-    fn queue(&self, destination: &Destination) -> Option<Arc<Queue>> {
-        self.queues.read().get(destination).cloned()
-    }
-
-    /// Runs `act` on a queue that is made if it is not there and dropped if nothing is left in it.
-    fn on_queue<T>(&self, destination: &Destination, act: impl FnOnce(&Queue) -> T) -> T {
-        // The read lock is held while acting, so that nobody drops the queue in between.
-        let queues = self.queues.read();
-        if let Some(queue) = queues.get(destination) {
-            return act(queue);
-        }
-        drop(queues);
-        let mut queues = self.queues.write();
-        let made = || Arc::new(Queue::new(self.settings.queue_bytes, Arc::clone(&self.held)));
-        let queue = queues.entry(destination.clone()).or_insert_with(made);
-        act(queue)
-    }
-
-    fn drop_if_idle(&self, destination: &Destination) {
-        let idle = self.queue(destination).is_some_and(|queue| queue.is_idle());
-        if idle {
-            let mut queues = self.queues.write();
-            if queues.get(destination).is_some_and(|queue| queue.is_idle()) {
-                queues.remove(destination);
-            }
-        }
+        self.queues.messages(destination)
     }
 
     fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
@@ -152,12 +120,7 @@ impl MemoryBroker {
             Kind::Topic => Ok(Step::Route(destination, message.into_shared())),
             Kind::Queue => {
                 let bytes = message.shared().size();
-                let reserved =
-                    self.on_queue(&destination, |queue| queue.reserve(&destination, bytes));
-                if let Err(error) = reserved {
-                    self.drop_if_idle(&destination);
-                    return Err(error);
-                }
+                self.queues.reserve(&destination, bytes)?;
                 Ok(Step::Add(destination, message.into_shared(), bytes))
             }
         }
@@ -170,15 +133,9 @@ impl MemoryBroker {
                 return self.router.route(&destination, Delivery::new(message), turn);
             }
             Step::Add(destination, message, bytes) => {
-                self.on_queue(&destination, |queue| queue.add(message, bytes));
-                self.dispatch(&destination, turn);
+                self.queues.add(&destination, message, bytes, turn);
             }
-            Step::Settle(settle) => {
-                if let Some(queue) = self.queue(&settle.destination) {
-                    queue.settle(&settle);
-                    self.dispatch(&settle.destination, turn);
-                }
-            }
+            Step::Settle(settle) => self.queues.settle(&settle, turn),
         }
         Outcome::done()
     }
@@ -186,16 +143,7 @@ impl MemoryBroker {
     /// Gives back what was reserved.
     fn give_up(&self, step: Step) {
         if let Step::Add(destination, _, bytes) = step {
-            self.on_queue(&destination, |queue| queue.release(bytes));
-            self.drop_if_idle(&destination);
-        }
-    }
-
-    fn dispatch(&self, destination: &Destination, turn: &Turn) {
-        if let Some(queue) = self.queue(destination) {
-            queue.dispatch(turn.now());
-            drop(queue);
-            self.drop_if_idle(destination);
+            self.queues.release(&destination, bytes);
         }
     }
 }
@@ -238,10 +186,7 @@ impl Broker for MemoryBroker {
             Ok(Kind::Topic) => {
                 self.router.subscribe(destination, subscriber);
             }
-            Ok(Kind::Queue) => {
-                self.on_queue(destination, |queue| queue.join(subscriber));
-                self.dispatch(destination, turn);
-            }
+            Ok(Kind::Queue) => self.queues.join(destination, subscriber, turn),
         }
         Outcome::done()
     }
@@ -257,22 +202,17 @@ impl Broker for MemoryBroker {
             Ok(Kind::Topic) => {
                 self.router.unsubscribe(destination, subscriber);
             }
-            Ok(Kind::Queue) => {
-                if let Some(queue) = self.queue(destination) {
-                    queue.leave(subscriber);
-                    self.dispatch(destination, turn);
-                }
-            }
+            Ok(Kind::Queue) => self.queues.leave(destination, subscriber, turn),
         }
         Outcome::done()
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        if let Some(queue) = self.queue(destination) {
-            queue.resume(subscriber);
-            drop(queue);
-            self.dispatch(destination, turn);
-        }
+        self.queues.resume(destination, subscriber, turn);
+    }
+
+    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
+        self.settings.rules.policy(destination).slow_consumer.clone()
     }
 
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {

@@ -98,6 +98,11 @@ impl DestinationRules {
         self.rules.push(rule);
     }
 
+    /// Sets the policy of the destinations that no rule matches.
+    pub fn set_otherwise(&mut self, policy: DestinationPolicy) {
+        self.otherwise = policy;
+    }
+
     /// The policy for a destination. For a pattern it is that of a rule for the same pattern or a
     /// wider one.
     pub fn policy(&self, destination: &Destination) -> &DestinationPolicy {
