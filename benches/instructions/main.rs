@@ -18,7 +18,7 @@ const TIMES: usize = 1000;
 
 type Operation = fn() -> Box<dyn FnMut()>;
 
-const OPERATIONS: [(&str, Operation); 11] = [
+const OPERATIONS: [(&str, Operation); 13] = [
     ("decode-small", || decode(&wire::small())),
     ("decode-13-headers", || decode(&wire::headers13())),
     ("decode-64KiB-content-length", || decode(&wire::large(64 << 10, true))),
@@ -27,6 +27,8 @@ const OPERATIONS: [(&str, Operation); 11] = [
     ("borrow-small", borrow_small),
     ("header-by-name", header_by_name),
     ("encode-small-built", encode_built),
+    ("build-and-encode-small", || build_and_encode(&wire::small())),
+    ("build-and-encode-13-headers", || build_and_encode(&wire::headers13())),
     ("encode-small-decoded", encode_decoded),
     ("encode-small-by-encoder", encode_by_encoder),
     ("share-small", share_small),
@@ -81,11 +83,33 @@ fn header_by_name() -> Box<dyn FnMut()> {
 }
 
 fn encode_built() -> Box<dyn FnMut()> {
-    let decoded = decoded();
-    let headers = decoded.headers().iter().filter(|(name, _)| name != "content-length");
-    let built = headers
-        .fold(Frame::new(decoded.command()), |frame, (name, value)| frame.with_header(name, value));
-    encode(built.with_body(decoded.body()))
+    let (headers, body) = contents(&wire::small());
+    encode(build(&headers, &body))
+}
+
+/// Builds a frame by the texts of its names, as a program does, and encodes it.
+fn build_and_encode(wire: &[u8]) -> Box<dyn FnMut()> {
+    let (headers, body) = contents(wire);
+    let mut out = BytesMut::with_capacity(1024);
+    Box::new(move || {
+        out.clear();
+        build(black_box(&headers), black_box(&body)).encode_into(Version::V1_2, &mut out);
+    })
+}
+
+fn build(headers: &[(String, String)], body: &[u8]) -> Frame {
+    let headers = headers.iter();
+    headers
+        .fold(Frame::new(Command::Message), |frame, (name, value)| frame.with_header(name, value))
+        .with_body(body)
+}
+
+/// The headers of a frame, without `content-length`, and its body.
+fn contents(wire: &[u8]) -> (Vec<(String, String)>, Vec<u8>) {
+    let frame = first_of(wire);
+    let headers = frame.headers().iter().filter(|(name, _)| name != "content-length");
+    let headers = headers.map(|(name, value)| (name.into_owned(), value.into_owned()));
+    (headers.collect(), frame.body().to_vec())
 }
 
 fn encode_decoded() -> Box<dyn FnMut()> {
@@ -122,8 +146,12 @@ fn share_small() -> Box<dyn FnMut()> {
 }
 
 fn decoded() -> Frame {
+    first_of(&wire::small())
+}
+
+fn first_of(wire: &[u8]) -> Frame {
     let mut decoder = decoder();
-    decoder.feed_slice(&wire::small());
+    decoder.feed_slice(wire);
     let frame = decoder.next_frame().ok().flatten();
     frame.unwrap_or_else(|| Frame::new(Command::Error))
 }

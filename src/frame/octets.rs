@@ -24,17 +24,19 @@ impl Octets {
         Self::Own(own)
     }
 
-    /// Takes the bytes as a vector with room for `more`, to be put back as its own.
-    pub(super) fn take_own(&mut self, more: usize) -> Vec<u8> {
-        match std::mem::replace(self, Self::Own(Vec::new())) {
-            Self::Own(mut own) => {
+    /// Its own, with room for `more`; a copy becomes its own if they are shared.
+    #[inline]
+    pub(super) fn own(&mut self, more: usize) -> &mut Vec<u8> {
+        match self {
+            Self::Own(own) => {
                 own.reserve(more);
                 own
             }
             Self::Shared(shared) => {
                 let mut own = Vec::with_capacity(shared.len() + more + ROOM);
-                own.extend_from_slice(&shared);
-                own
+                own.extend_from_slice(shared);
+                *self = Self::Own(own);
+                self.own(more)
             }
         }
     }

@@ -139,54 +139,50 @@ impl Frame {
     }
 
     fn add_header(&mut self, name: &str, known: Option<HeaderName>, value: &str) {
-        self.clear_headers();
+        if self.layout.escaping != Escaping::None || self.layout.padded {
+            self.clear_headers();
+        }
         let Self { bytes, layout } = self;
         let (name, value) = (name.as_bytes(), value.as_bytes());
         let at = layout.headers.end as usize;
-        let behind = bytes.len() - at;
         let grown = name.len() + value.len() + 2;
-        let mut own = bytes.take_own(grown);
+        let own = bytes.own(grown);
+        let behind = own.len() - at;
         own.extend_from_slice(name);
         own.push(b':');
         own.extend_from_slice(value);
         own.push(b'\n');
-        if behind > 0
-            && let Some(moved) = own.get_mut(at..)
-        {
-            // The line in front of the blank line and the body that it was written behind.
-            moved.rotate_left(behind);
+        if behind > 0 {
+            move_line(own, at, behind);
         }
-        *bytes = Octets::Own(own);
         layout.headers.push(name.len(), at + grown - 1, known);
         let plain_name = match known {
             Some(known) => known != HeaderName::ContentLength,
             None => !name.is_empty() && escape::is_plain(name),
         };
         layout.verbatim &= plain_name && escape::is_plain(value);
-        layout.headers.end += offset(grown);
-        layout.body_start += offset(grown);
-        layout.body_end += offset(grown);
+        let grown = offset(grown);
+        layout.headers.end += grown;
+        layout.body_start += grown;
+        layout.body_end += grown;
     }
 
     fn set_body(&mut self, body: &[u8]) {
         let Self { bytes, layout } = self;
-        let mut own = bytes.take_own(END_OF_HEAD + body.len() + 1);
+        let own = bytes.own(END_OF_HEAD + body.len() + 1);
         own.truncate(layout.headers.end as usize);
         // Behind the headers, even if there is one among them: the encoder goes by its own.
-        put_end_of_head(&mut own, body.len());
+        put_end_of_head(own, body.len());
         layout.body_start = offset(own.len());
         own.extend_from_slice(body);
         layout.body_end = offset(own.len());
         own.push(0);
-        *bytes = Octets::Own(own);
     }
 
     /// Turns the headers into clear text, neither escaped nor padded, so that lines in clear text
     /// can be added.
+    #[cold]
     fn clear_headers(&mut self) {
-        if self.layout.escaping == Escaping::None && !self.layout.padded {
-            return;
-        }
         let headers = self.headers().iter();
         let clear = headers
             .fold(Self::new(self.command()), |frame, (name, value)| frame.with_header(name, value));
@@ -214,6 +210,15 @@ impl Frame {
             };
         }
         encoder.finish(self.body())
+    }
+}
+
+/// Moves the line at the end of `bytes` to `at`, in front of the blank line and the body that it was
+/// written behind, which take `behind` octets.
+#[cold]
+fn move_line(bytes: &mut [u8], at: usize, behind: usize) {
+    if let Some(moved) = bytes.get_mut(at..) {
+        moved.rotate_left(behind);
     }
 }
 
