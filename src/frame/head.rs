@@ -27,7 +27,7 @@ impl Head<'_> {
             check_special(octets, layout, rules)?;
         }
         if rules.leniency.padding() && version(layout, rules) == Version::V1_0 {
-            trim_padding(octets, layout);
+            trim_padding(octets, layout)?;
         }
         content_length(octets, layout, rules)
     }
@@ -45,14 +45,19 @@ fn version(layout: &Layout, rules: &Rules) -> Version {
     said.map_or(Version::V1_0, |_| rules.version.max(Version::V1_1))
 }
 
+/// Takes padding off the names, so that those that are well known are known again.
 #[cold]
-fn trim_padding(octets: &[u8], layout: &mut Layout) {
+fn trim_padding(octets: &[u8], layout: &mut Layout) -> Result<(), DecodeError> {
     layout.padded = true;
-    let lines = layout.headers.lines(octets);
-    let names: Vec<_> = lines.map(|line| HeaderName::from_bytes(line.name(octets, true))).collect();
-    for (index, name) in names.into_iter().enumerate() {
-        layout.headers.rename(index, name);
+    for index in 0..layout.headers.len() {
+        let line = layout.headers.line(index, octets);
+        let name = line.map(|line| line.name(octets, true)).unwrap_or_default();
+        if name.is_empty() {
+            return Err(fault_in_line(index, octets, layout, Fault::EmptyHeaderName));
+        }
+        layout.headers.rename(index, HeaderName::from_bytes(name));
     }
+    Ok(())
 }
 
 /// Checks a head that holds NUL, `\` or what is not ASCII.

@@ -205,13 +205,17 @@ impl<'a> Pass<'a> {
     /// What is wrong with a first line that is no command: it may be one but for the CR at its end.
     #[cold]
     fn no_command(&self, line: &[u8]) -> DecodeError {
-        let without_cr = line.strip_suffix(b"\r");
-        match without_cr {
+        match self.without_refused_cr(line) {
             Some(line) if line.is_empty() || parse::command_line(line).is_ok() => {
                 DecodeError::new(0, 1, self.cr_lf())
             }
             _ => unknown_command(line),
         }
+    }
+
+    /// What stands in front of a CR LF that ends no line here; `None` where CR LF does end lines.
+    fn without_refused_cr<'line>(&self, line: &'line [u8]) -> Option<&'line [u8]> {
+        line.strip_suffix(b"\r").filter(|_| !self.rules.cr_lf())
     }
 
     fn cr_lf(&self) -> Fault {
@@ -241,8 +245,10 @@ impl<'a> Pass<'a> {
                 return Err(self.error(start, Fault::EmptyHeaderName));
             }
             Err(_) => {
-                let missing_colon = Fault::MissingColon { found: quote(line) };
-                let fault = if line == b"\r" { self.cr_lf() } else { missing_colon };
+                let fault = match self.without_refused_cr(line) {
+                    Some(b"") => self.cr_lf(),
+                    _ => Fault::MissingColon { found: quote(line) },
+                };
                 return Err(self.error(start, fault));
             }
         };

@@ -105,7 +105,7 @@ impl Rules {
                 return Err("too many headers");
             }
             match line.iter().position(|octet| *octet == b':') {
-                None if line == b"\r" => return Err("CR LF"),
+                None if line == b"\r" && !self.cr_lf() => return Err("CR LF"),
                 None => return Err("missing colon"),
                 Some(0) => return Err("empty name"),
                 Some(colon) => lines.push((line[..colon].to_vec(), line[colon + 1..].to_vec())),
@@ -131,7 +131,8 @@ impl Rules {
                 let find = |line: &[u8]| {
                     Command::ALL.into_iter().find(|command| command.as_str().as_bytes() == line)
                 };
-                match (find(line), line.strip_suffix(b"\r")) {
+                let refused_cr = line.strip_suffix(b"\r").filter(|_| !self.cr_lf());
+                match (find(line), refused_cr) {
                     (Some(command), _) => Ok(Some((command, end + 1))),
                     (None, Some(line)) if line.is_empty() || find(line).is_some() => Err("CR LF"),
                     (None, _) => Err("unknown command"),
@@ -172,6 +173,9 @@ impl Rules {
             for (name, value) in &mut headers {
                 *name = name.trim_matches([' ', '\t']).to_owned();
                 *value = value.trim_matches([' ', '\t']).to_owned();
+            }
+            if headers.iter().any(|(name, _)| name.is_empty()) {
+                return Err("empty name");
             }
         }
         Ok(headers)

@@ -78,6 +78,9 @@ fn f3_field_trims_padding_of_1_0_only() {
     assert_header(&strict(Version::V1_2, padded), "login", " me");
     let (encoded, _) = encode(Version::V1_0, &field(Version::V1_0, b"SEND\na: b\n\n\0"));
     assert_eq!(encoded, b"SEND\na:b\n\n\0", "it is not passed on");
+    let error =
+        decode(Version::V1_0, Leniency::field(), b"SEND\na:b\n : c\n\n\0").expect_err("no name");
+    assert_eq!((error.fault(), error.line()), (&Fault::EmptyHeaderName, 3));
     // What the program adds is no padding.
     let frame = field(Version::V1_0, wire).with_header("b", " c ");
     assert_header(&frame, "b", " c ");
@@ -129,6 +132,12 @@ fn f5_a_lone_cr_is_no_line_end() {
         let error = refused(version, b"\rSEND\na:b\n\n\0");
         assert!(matches!(error.fault(), Fault::UnknownCommand { .. }), "{error}");
     }
+    // Nor is it one in front of a CR LF, and that is not what is wrong there.
+    for wire in [&b"\r\r\n"[..], b"SEND\r\r\n\n\0", b"SEND\n\r\r\n\0"] {
+        let error = refused(Version::V1_2, wire);
+        assert!(!matches!(error.fault(), Fault::CrLf { .. }), "{error}");
+    }
+    assert_header(&strict(Version::V1_2, b"SEND\na:b\r\r\n\n\0"), "a", "b\r");
 }
 
 #[test]
