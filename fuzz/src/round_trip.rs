@@ -99,6 +99,11 @@ fn encode(frame: &Frame, version: Version) -> (BytesMut, usize) {
     let mut wire = BytesMut::new();
     let omitted = frame.encode_into(version, &mut wire);
     assert_eq!(wire.len(), frame.encoded_len(version), "the length is known beforehand");
+    let mut parts = BytesMut::new();
+    assert_eq!(frame.encode_head_into(version, &mut parts), omitted);
+    parts.extend_from_slice(frame.body());
+    parts.extend_from_slice(b"\0");
+    assert_eq!(parts, wire, "head and body apart");
     (wire, omitted)
 }
 

@@ -98,7 +98,18 @@ impl<'a> Encoder<'a> {
     }
 
     /// Ends the head of a frame whose body of `body_len` octets, and the NUL, follow from
-    /// elsewhere. Returns how many headers were left out.
+    /// elsewhere: for those who write vectored. Returns how many headers were left out.
+    ///
+    /// ```
+    /// use bytes::BytesMut;
+    /// use stompbox::frame::{Command, Encoder, HeaderName, Version};
+    ///
+    /// let mut head = BytesMut::new();
+    /// let mut encoder = Encoder::new(&mut head, Version::V1_2, Command::Send);
+    /// encoder.header(HeaderName::Destination, "/topic/a");
+    /// assert_eq!(encoder.finish_head(5), 0);
+    /// assert_eq!(&head[..], b"SEND\ndestination:/topic/a\ncontent-length:5\n\n");
+    /// ```
     pub fn finish_head(self, body_len: usize) -> usize {
         put_end_of_head(self.out, body_len);
         self.omitted

@@ -18,7 +18,8 @@ const SHOWN_BODY: usize = 256;
 /// A frame that owns its bytes.
 ///
 /// A decoded frame shares the buffer it was read into: one [`Bytes`] and a table of offsets, with
-/// no copy of the body and no allocation per header. Whoever keeps it longer than the batch it came
+/// no copy of the body and no allocation per header (the table is on the heap only from the 17th
+/// header on, or where the head exceeds 64 KiB or a name 255 octets). Whoever keeps it longer than the batch it came
 /// with takes a [`compact`](Self::compact) copy, so that a small frame never pins a large buffer.
 ///
 /// ```
@@ -134,7 +135,43 @@ impl Frame {
                 out.reserve(Encoder::frame_len(self.command(), lines.len(), self.body().len()));
                 Encoder::new(out, version, self.command()).lines(lines).finish(self.body())
             }
-            Verbatim::Nothing => self.encode_headers(version, out),
+            Verbatim::Nothing => {
+                let lines = self.lines_len(version);
+                out.reserve(Encoder::frame_len(self.command(), lines, self.body().len()));
+                self.encode_headers(version, out).finish(self.body())
+            }
+        }
+    }
+
+    /// Writes what stands in front of the body, as [`encode_into`](Self::encode_into) does, for
+    /// those who write vectored: [`body`](Self::body) and one NUL follow from elsewhere.
+    ///
+    /// ```
+    /// use std::io::IoSlice;
+    ///
+    /// use bytes::BytesMut;
+    /// use stompbox::frame::{Command, Frame, Version};
+    ///
+    /// let frame = Frame::new(Command::Send).with_header("destination", "/topic/a").with_body("hi");
+    /// let mut head = BytesMut::new();
+    /// frame.encode_head_into(Version::V1_2, &mut head);
+    /// assert_eq!(&head[..], b"SEND\ndestination:/topic/a\ncontent-length:2\n\n");
+    /// let parts = [&head[..], frame.body(), b"\0"].map(IoSlice::new);
+    /// # let _ = parts;
+    /// ```
+    pub fn encode_head_into(&self, version: Version, out: &mut BytesMut) -> usize {
+        let body = self.body().len();
+        match Verbatim::of(&self.layout, &self.bytes) {
+            Verbatim::Frame(bytes, end) => {
+                let head = bytes.get(..self.layout.body_start as usize).unwrap_or(bytes);
+                out.extend_from_slice(head);
+                out.extend_from_slice(end.strip_suffix(b"\0").unwrap_or_default());
+                0
+            }
+            Verbatim::Lines(lines) => {
+                Encoder::new(out, version, self.command()).lines(lines).finish_head(body)
+            }
+            Verbatim::Nothing => self.encode_headers(version, out).finish_head(body),
         }
     }
 
@@ -199,9 +236,8 @@ impl Frame {
         lens.sum()
     }
 
-    fn encode_headers(&self, version: Version, out: &mut BytesMut) -> usize {
-        let lines = self.lines_len(version);
-        out.reserve(Encoder::frame_len(self.command(), lines, self.body().len()));
+    /// Writes command line and header lines, one by one.
+    fn encode_headers<'a>(&self, version: Version, out: &'a mut BytesMut) -> Encoder<'a> {
         let mut encoder = Encoder::new(out, version, self.command());
         for header in self.headers().entries() {
             match header.known() {
@@ -209,7 +245,7 @@ impl Frame {
                 None => encoder.header(header.name(), &header.value()),
             };
         }
-        encoder.finish(self.body())
+        encoder
     }
 }
 

@@ -55,6 +55,11 @@ fn encode(version: Version, frame: &Frame) -> (Vec<u8>, usize) {
     let mut wire = BytesMut::new();
     let omitted = frame.encode_into(version, &mut wire);
     assert_eq!(wire.len(), frame.encoded_len(version), "the length is known beforehand");
+    let mut parts = BytesMut::new();
+    assert_eq!(frame.encode_head_into(version, &mut parts), omitted);
+    parts.extend_from_slice(frame.body());
+    parts.extend_from_slice(b"\0");
+    assert_eq!(parts, wire, "head and body apart");
     (wire.to_vec(), omitted)
 }
 
