@@ -11,7 +11,10 @@ use super::rules::Rules;
 use super::scan::{Progress, Scan};
 use super::{Command, DecodeError, Frame, HeaderKey, Headers, Leniency, Limits, Version, parse};
 
-/// A complete frame in a borrowed slice, looked at without any allocation (of up to 16 headers).
+/// A complete frame in a borrowed slice, looked at without any allocation.
+///
+/// Its table of headers is inline, as that of a [`Frame`]. Only what is beyond the first 16 headers,
+/// the first 64 KiB of the head or 255 octets of a name takes one on the heap.
 ///
 /// ```
 /// use stompbox::frame::{Command, FrameRef, Leniency, Limits, Version};

@@ -102,7 +102,8 @@ impl Decoder {
     /// The bytes are held as they are, whatever the limits, until
     /// [`next_frame`](Self::next_frame) has looked at them. After an error they are ignored.
     pub fn feed(&mut self, chunk: Bytes) {
-        if self.failure.is_some() {
+        // An empty chunk would keep its buffer, too.
+        if self.failure.is_some() || chunk.is_empty() {
             return;
         }
         if self.input.is_empty() {
@@ -158,6 +159,18 @@ impl Decoder {
     /// STOMP frames may also be split over WebSocket messages, which looks the same. So a frame is
     /// ended only as long as no NUL has come from this peer: whoever cuts its messages at NUL has
     /// cut its CONNECT too.
+    ///
+    /// ```
+    /// use stompbox::frame::{Command, Decoder, Leniency, Limits};
+    ///
+    /// let leniency = Leniency::strict().with_missing_nul(true);
+    /// let mut decoder = Decoder::new(Limits::default(), leniency);
+    /// decoder.feed_slice(b"CONNECT\naccept-version:1.2\n\n");
+    /// assert_eq!(decoder.next_frame()?, None);
+    /// let connect = decoder.end_of_message().expect("only the NUL is missing");
+    /// assert_eq!(connect.command(), Command::Connect);
+    /// # Ok::<(), stompbox::frame::DecodeError>(())
+    /// ```
     pub fn end_of_message(&mut self) -> Option<Frame> {
         if !self.rules.leniency.missing_nul() || self.nul == Nul::Arrives || !self.input.is_empty()
         {

@@ -89,7 +89,7 @@ pub enum DecodeErrorKind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The first line is no command of STOMP.
+    /// The first line is no command of STOMP (STOMP 1.2, "Augmented BNF").
     #[error("unknown command \"{found}\"; commands are upper-case, such as SEND")]
     UnknownCommand {
         /// The start of the line.
@@ -107,16 +107,18 @@ pub enum Fault {
         /// The version whose rules applied.
         version: Version,
     },
-    /// A header line begins with its colon; a name has at least one octet.
+    /// A header line begins with its colon; a name has at least one octet (STOMP 1.2, "Augmented
+    /// BNF").
     #[error("header line without a name before its colon")]
     EmptyHeaderName,
-    /// The command line or the headers are not UTF-8.
+    /// The command line or the headers are not UTF-8 (STOMP 1.2, "Value Encoding").
     #[error("the head of a frame must be UTF-8")]
     InvalidUtf8,
     /// A NUL stands in the headers, where many peers take it for the end of the frame.
     #[error("NUL before the blank line that ends the headers")]
     NulInHead,
-    /// A `\` in a header begins no escape of the version in use.
+    /// A `\` in a header begins no escape of the version in use (STOMP 1.1 and 1.2, "Value
+    /// Encoding").
     #[error("undefined escape \"{found}\" in a header of STOMP {version}")]
     UndefinedEscape {
         /// The `\` and what follows it.
@@ -124,7 +126,7 @@ pub enum Fault {
         /// The version whose rules applied.
         version: Version,
     },
-    /// The value of `content-length` is no decimal number.
+    /// The value of `content-length` is no decimal number (STOMP 1.2, "Header content-length").
     #[error("content-length must be a number of octets, not \"{found}\"")]
     InvalidContentLength {
         /// The start of the value.
@@ -138,7 +140,8 @@ pub enum Fault {
         /// The value of the one that differs, in octets.
         other: u64,
     },
-    /// The octet after a body of `content-length` octets is not NUL.
+    /// The octet after a body of `content-length` octets is not NUL (STOMP 1.2, "Header
+    /// content-length").
     #[error("expected NUL after a body of {content_length} octets, found octet 0x{found:02x}")]
     MissingNul {
         /// What `content-length` says, in octets.
@@ -146,7 +149,7 @@ pub enum Fault {
         /// The octet in NUL's place.
         found: u8,
     },
-    /// A frame other than SEND, MESSAGE and ERROR has a body.
+    /// A frame other than SEND, MESSAGE and ERROR has a body (STOMP 1.2, "Body").
     #[error("{command} frames carry no body")]
     UnexpectedBody {
         /// The frame's command.

@@ -22,7 +22,8 @@ pub struct Leniency {
 }
 
 impl Leniency {
-    /// Nothing is forgiven: what the specification of the version in use says, to the letter.
+    /// Nothing is forgiven: what the specification of the version in use says, to the letter but for
+    /// what [the module](super#what-is-checked) lists.
     pub const fn strict() -> Self {
         Self {
             padding: false,
@@ -64,7 +65,7 @@ impl Leniency {
 
     /// A line may end in CR LF in every version, not only in 1.2.
     ///
-    /// Spring and `RabbitMQ` accept it, and people type frames into terminals that send it.
+    /// Spring and RabbitMQ accept it, and people type frames into terminals that send it.
     pub const fn cr_lf(&self) -> bool {
         self.cr_lf
     }

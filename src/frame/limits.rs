@@ -19,7 +19,8 @@ const FIRST_BODY: usize = 64 * 1024;
 const MAX_HEAD: usize = 1 << 26;
 const MAX_BODY: usize = 1 << 31;
 
-/// How large a frame may be; enforced before memory is taken for what exceeds it.
+/// How large a frame may be (STOMP 1.2, "Size Limits"); enforced before memory is taken for what
+/// exceeds it.
 ///
 /// ```
 /// use stompbox::frame::Limits;

@@ -33,6 +33,10 @@
 //! | look at a frame that is already complete in memory | [`FrameRef`] |
 //! | build a frame and keep it | [`Frame`] |
 //! | write a frame straight into a buffer | [`Encoder`] |
+//! | write one message to many subscriptions | [`SharedMessage`] |
+//!
+//! With the feature `serde`, [`Frame`], [`Headers`] and [`Command`] are serialized for logs and
+//! fixtures, without secrets.
 //!
 //! # What is checked
 //!
@@ -44,6 +48,8 @@
 //! Where the specifications leave it open, or where following them would harm:
 //!
 //! - A header without a name (`:value`) is refused, as the grammar has it.
+//! - A header splits at its first colon; further ones belong to the value, which hardly any client
+//!   escapes.
 //! - NUL in a header is refused, although the grammar allows it: to many peers it ends the frame.
 //! - A CR that stands in a line other than in front of its LF is an octet like any other. In front
 //!   of the LF it belongs to the end of the line in 1.2, and before that to the value, unless

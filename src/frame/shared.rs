@@ -1,3 +1,5 @@
+//! A message that is encoded once for all of its copies.
+
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};

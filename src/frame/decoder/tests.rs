@@ -81,6 +81,14 @@ fn an_idle_decoder_is_small_and_holds_nothing() {
 }
 
 #[test]
+fn an_empty_chunk_is_not_kept() {
+    let chunk = BytesMut::with_capacity(64).freeze();
+    let mut decoder = decoder();
+    decoder.feed(chunk.clone());
+    assert!(chunk.is_unique(), "the decoder holds its buffer");
+}
+
+#[test]
 fn a_frame_in_one_chunk_shares_it() {
     let chunk = Bytes::from(b"SEND\n\nhello\0SEND\n\nworld\0".to_vec());
     let mut decoder = decoder();
