@@ -160,6 +160,7 @@ mod envelope;
 mod error;
 mod event;
 mod heart_beat;
+mod incoming_beats;
 mod leaving;
 mod ledger;
 mod limit;

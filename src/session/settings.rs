@@ -39,7 +39,7 @@ pub struct SessionSettings {
     /// What this side guarantees and wants. Default: 10 s both ways, as the clients in use do.
     pub heart_beat: HeartBeat,
     /// How many periods may pass without a byte from the client before it counts as silent.
-    /// Default: 2, since browsers throttle the timers of background tabs.
+    /// Default: 2, since browsers throttle the timers of background tabs. 0 is taken as 1.
     pub heart_beat_margin: u32,
     /// The limits of frames.
     pub frame_limits: Limits,

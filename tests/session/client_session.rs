@@ -205,6 +205,12 @@ fn c6_a_receipt_that_nothing_asked_for_is_a_fault() {
         let fault = fault(&mut connected("1.2"), &format!("RECEIPT\nreceipt-id:{id}\n\n^@"));
         assert_eq!(fault, ServerFault::UnknownReceipt { id: id.to_owned() });
     }
+    for id in ["01", "+1", "1 ", "1.0"] {
+        let mut session = connected("1.2");
+        session.send(&NewMessage::to("/a"), Confirm::Receipt).unwrap();
+        let fault = fault(&mut session, &format!("RECEIPT\nreceipt-id:{id}\n\n^@"));
+        assert_eq!(fault, ServerFault::UnknownReceipt { id: id.to_owned() });
+    }
     let mut session = connected("1.2");
     session.send(&NewMessage::to("/a"), Confirm::Receipt).unwrap();
     assert!(hears(&mut session, "RECEIPT\nreceipt-id:1\n\n^@").is_ok());

@@ -59,8 +59,8 @@ impl<E: Envelope> ClientSession<E> {
         self.version = version;
         self.decoder.set_version(version);
         self.beat = self.options.heart_beat.sends_to(heart_beat);
-        self.period = heart_beat.sends_to(self.options.heart_beat);
-        self.heard(self.last_received);
+        let promised = heart_beat.sends_to(self.options.heart_beat);
+        self.incoming_beats.promise(promised, self.options.heart_beat_margin);
         let frame = frame.compact();
         Ok(ClientEvent::Connected(Box::new(Welcome { frame, version, heart_beat })))
     }
@@ -147,7 +147,8 @@ impl<E: Envelope> ClientSession<E> {
 
     /// The request that a `receipt-id` names: it waits no more.
     fn confirm(&mut self, id: &str) -> Option<Request> {
-        let number = id.parse().ok()?;
+        // Only as it was written: `01` names nothing.
+        let number = id.parse::<u64>().ok().filter(|number| number.to_string() == id)?;
         let command = self.unconfirmed.remove(&number)?;
         Some(Request { number, command })
     }

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::frame::{Command, Decoder, Encoder, HeaderName, Version};
 
+use super::incoming_beats::IncomingBeats;
 use super::waiting::{Waiting, WaitingItem};
 use super::{AckMode, Bare, Envelope, PayloadKind};
 
@@ -85,11 +86,7 @@ pub struct ClientSession<E = Bare> {
     /// How often this side has promised a beat, if at all.
     beat: Option<Duration>,
     last_sent: Instant,
-    /// How often the server has promised one.
-    period: Option<Duration>,
-    last_received: Instant,
-    /// When the server counts as silent.
-    silent_at: Option<Instant>,
+    incoming_beats: IncomingBeats,
     last_request: u64,
     /// What was asked for in requests that wait for their RECEIPT, by number.
     unconfirmed: BTreeMap<u64, Command>,
@@ -131,9 +128,7 @@ impl<E: Envelope> ClientSession<E> {
             waiting: Waiting::default(),
             beat: None,
             last_sent: now,
-            period: None,
-            last_received: now,
-            silent_at: None,
+            incoming_beats: IncomingBeats::new(now),
             last_request: 0,
             unconfirmed: BTreeMap::new(),
             subscriptions: HashMap::new(),
@@ -157,16 +152,13 @@ impl<E: Envelope> ClientSession<E> {
 
     /// Notes a sign of life that carries no bytes of STOMP, such as a WebSocket Pong.
     pub fn heard(&mut self, now: Instant) {
-        self.last_received = now;
-        let silence = |period: Duration| period.checked_mul(self.options.heart_beat_margin);
-        let silence = self.period.and_then(silence);
-        self.silent_at = silence.and_then(|silence| now.checked_add(silence));
+        self.incoming_beats.heard(now);
     }
 
     /// Gives a server that counts as silent one more period, after the transport has asked it for a
     /// sign of life.
     pub fn grant_period(&mut self, now: Instant) {
-        self.silent_at = self.period.and_then(|period| now.checked_add(period));
+        self.incoming_beats.grant_period(now);
     }
 
     /// Whether requests can be made.
@@ -239,7 +231,9 @@ impl<E: Envelope> ClientSession<E> {
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Connecting { until } | Stage::Disconnecting { until, .. } => until,
-            Stage::Connected => [self.next_beat(), self.silent_at].into_iter().flatten().min(),
+            Stage::Connected => {
+                [self.next_beat(), self.incoming_beats.silent_at()].into_iter().flatten().min()
+            }
             Stage::Over => None,
         }
     }
@@ -262,11 +256,8 @@ impl<E: Envelope> ClientSession<E> {
                 if self.next_beat().is_some_and(|due| due <= now) {
                     self.wrap(PayloadKind::Text, b"\n");
                 }
-                if self.silent_at.is_some_and(|silent_at| silent_at <= now) {
-                    let silence = now.saturating_duration_since(self.last_received);
-                    return Err(ServerFault::HeartBeatMissed { silence });
-                }
-                Ok(())
+                let silence = self.incoming_beats.silence(now);
+                silence.map_or(Ok(()), |silence| Err(ServerFault::HeartBeatMissed { silence }))
             }
             _ => Ok(()),
         }

@@ -33,7 +33,7 @@ pub struct ConnectOptions {
     /// What this side guarantees and wants. Default: 10 s both ways.
     pub heart_beat: HeartBeat,
     /// How many periods may pass without a byte from the server before it counts as silent.
-    /// Default: 2.
+    /// Default: 2. 0 is taken as 1.
     pub heart_beat_margin: u32,
     /// The limits of the server's frames.
     pub frame_limits: Limits,

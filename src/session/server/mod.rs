@@ -1,13 +1,14 @@
 mod asking;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::frame::{Decoder, Frame, Version};
 
 use super::event::{ConnectFrame, Event};
+use super::incoming_beats::IncomingBeats;
 use super::transaction::Transactions;
 use super::{Connected, Refusal, SessionError, SessionSettings};
 
@@ -45,11 +46,7 @@ pub struct ServerSession {
     decoder: Decoder,
     stage: Stage,
     version: Version,
-    /// How often the client has promised a beat, if at all.
-    period: Option<Duration>,
-    last_received: Instant,
-    /// When the client counts as silent.
-    silent_at: Option<Instant>,
+    beats: IncomingBeats,
     transactions: Transactions,
     /// Whether the transport's last message has been received whole.
     message_ended: bool,
@@ -77,9 +74,7 @@ impl ServerSession {
             decoder: Decoder::new(settings.first_frame_limits(), settings.leniency),
             stage: Stage::New { until: now.checked_add(settings.connect_timeout) },
             version: Version::V1_2,
-            period: None,
-            last_received: now,
-            silent_at: None,
+            beats: IncomingBeats::new(now),
             transactions: Transactions::default(),
             message_ended: false,
             settings,
@@ -104,16 +99,13 @@ impl ServerSession {
 
     /// Notes a sign of life that carries no bytes of STOMP, such as a WebSocket Pong.
     pub fn heard(&mut self, now: Instant) {
-        self.last_received = now;
-        let silence = |period: Duration| period.checked_mul(self.settings.heart_beat_margin);
-        let silence = self.period.and_then(silence);
-        self.silent_at = silence.and_then(|silence| now.checked_add(silence));
+        self.beats.heard(now);
     }
 
     /// Gives a client that counts as silent one more period, after the transport has asked it for a
     /// sign of life.
     pub fn grant_period(&mut self, now: Instant) {
-        self.silent_at = self.period.and_then(|period| now.checked_add(period));
+        self.beats.grant_period(now);
     }
 
     /// Whether a CONNECT was accepted and the session is not over.
@@ -155,8 +147,8 @@ impl ServerSession {
         self.decoder.set_version(connect.version);
         self.decoder.set_limits(self.settings.frame_limits);
         let ours = self.settings.heart_beat;
-        self.period = connect.heart_beat.sends_to(ours);
         self.heard(now);
+        self.beats.promise(connect.heart_beat.sends_to(ours), self.settings.heart_beat_margin);
         Connected {
             version: connect.version,
             heart_beat: ours,
@@ -173,7 +165,7 @@ impl ServerSession {
     pub fn next_deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::New { until } | Stage::Connecting { until } => until,
-            Stage::Connected => self.silent_at,
+            Stage::Connected => self.beats.silent_at(),
             Stage::Over => None,
         }
     }
@@ -183,18 +175,18 @@ impl ServerSession {
     /// [grants another period](Self::grant_period), and gives up when that has passed as well;
     /// [`heard`](Self::heard) takes the answer.
     pub fn handle_deadline(&mut self, now: Instant) -> Option<SessionError> {
-        if self.next_deadline().is_none_or(|deadline| now < deadline) {
-            return None;
-        }
         match self.stage {
-            Stage::New { .. } | Stage::Connecting { .. } => {
+            Stage::New { until: Some(until) } | Stage::Connecting { until: Some(until) }
+                if until <= now =>
+            {
                 self.stage = Stage::Over;
                 Some(SessionError::ConnectTimeout { limit: self.settings.connect_timeout })
             }
-            _ => {
-                let silence = now.duration_since(self.last_received);
-                Some(SessionError::HeartBeatMissed { silence })
+            Stage::Connected => {
+                let silence = self.beats.silence(now);
+                silence.map(|silence| SessionError::HeartBeatMissed { silence })
             }
+            _ => None,
         }
     }
 
