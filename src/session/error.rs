@@ -26,7 +26,7 @@ pub enum SessionError {
         command: Command,
     },
     /// A frame that only servers send.
-    #[error("{command} is sent by servers only")]
+    #[error("{command} is sent by servers only; to have a message delivered, SEND it")]
     ServerFrame {
         /// What came.
         command: Command,
@@ -66,7 +66,7 @@ pub enum SessionError {
         expected: &'static str,
     },
     /// The session's version of STOMP does not have this command.
-    #[error("{command} is not part of STOMP {version}")]
+    #[error("{command} is not part of STOMP {version}; offer a later one in accept-version")]
     NotInVersion {
         /// The frame.
         command: Command,
@@ -80,29 +80,36 @@ pub enum SessionError {
         id: String,
     },
     /// No subscription has this id.
-    #[error("there is no subscription {id:?}")]
+    #[error("there is no subscription {id:?}; it has ended, or SUBSCRIBE named it otherwise")]
     UnknownSubscription {
         /// The id, or in STOMP 1.0 the destination.
         id: String,
     },
-    /// An ACK or NACK of something that was never delivered here.
-    #[error("no message with the id {id:?} was ever delivered on this connection")]
+    /// An ACK or NACK of something that was never delivered here, or not under this name: STOMP 1.2,
+    /// "ACK", wants the value of the MESSAGE's own `ack` header. A message that another subscription
+    /// holds unsettled is one of these, so that it is not left unsettled without a word.
+    #[error(
+        "no message was ever delivered here under the id {id:?}; acknowledge by what the MESSAGE says: \
+         its ack header since STOMP 1.2, its message-id and subscription before"
+    )]
     UnknownMessage {
         /// The id.
         id: String,
     },
     /// An ACK or NACK of what was settled before, is not to be settled, or whose subscription has
-    /// ended; an error in the strict profile only.
+    /// ended; an error in the strict profile only. `RabbitMQ` refuses these as it refuses what was
+    /// never delivered; but STOMP does not, and handlers that acknowledge after UNSUBSCRIBE would lose
+    /// their connection.
     #[error(
         "the message {id:?} is not to be settled: it was before, its subscription is in mode auto, or \
-         it has ended"
+         it has ended; acknowledge each message once"
     )]
     SettledBefore {
         /// The id.
         id: String,
     },
     /// BEGIN of a transaction that is open.
-    #[error("the transaction {id:?} is open already")]
+    #[error("the transaction {id:?} is open already; COMMIT or ABORT it first")]
     TransactionOpen {
         /// The id.
         id: String,
@@ -130,19 +137,28 @@ pub enum SessionError {
         limit: usize,
     },
     /// The peer has read nothing of what waits for it for too long.
-    #[error("nothing of what waits for this connection was read for {} ms", .limit.as_millis())]
+    #[error(
+        "nothing of what waits for this connection was read for {} ms; read as fast as you subscribe",
+        .limit.as_millis()
+    )]
     NotReading {
         /// How long that may be.
         limit: Duration,
     },
     /// Nothing came for too long.
-    #[error("nothing came for {} ms, though heart-beats were agreed", .silence.as_millis())]
+    #[error(
+        "nothing came for {} ms, though heart-beats were agreed; send what CONNECT promised",
+        .silence.as_millis()
+    )]
     HeartBeatMissed {
         /// How long nothing came.
         silence: Duration,
     },
     /// No CONNECT came in time.
-    #[error("no CONNECT was accepted within {} ms", .limit.as_millis())]
+    #[error(
+        "no CONNECT was accepted within {} ms; send it as soon as the connection is there",
+        .limit.as_millis()
+    )]
     ConnectTimeout {
         /// How long the server waits.
         limit: Duration,

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 
-/// The deliveries of one subscription that the client has not answered yet, oldest first.
+/// The deliveries of one subscription that the client has not answered yet, oldest first. Those that
+/// it has answered are forgotten: [`Leaving::settle`](super::Leaving::settle) says what is made of
+/// them.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(VecDeque<Unsettled>);
 

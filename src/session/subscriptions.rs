@@ -157,15 +157,6 @@ impl Subscriptions {
             place.live.as_ref().map(|subscription| (key, subscription))
         })
     }
-
-    pub(super) fn iter_mut(
-        &mut self,
-    ) -> impl Iterator<Item = (SubscriptionKey, &mut Subscription)> {
-        (0..).zip(&mut self.slots).filter_map(|(slot, place)| {
-            let key = SubscriptionKey { slot, generation: place.generation };
-            place.live.as_mut().map(|subscription| (key, subscription))
-        })
-    }
 }
 
 /// `MESSAGE`, the `subscription` header where the client gave an id, and the name `message-id`:

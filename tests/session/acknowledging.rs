@@ -149,6 +149,51 @@ fn s5_what_was_never_issued_is_an_error() {
 }
 
 #[test]
+fn s5_what_another_subscription_has_to_settle_is_an_error() {
+    for (version, name) in [
+        ("1.2", "id:0-5"),
+        ("1.2", "id:1-3"),
+        ("1.2", "id:2-5"),
+        ("1.1", "message-id:5\nsubscription:a"),
+        ("1.1", "message-id:3\nsubscription:b"),
+        ("1.1", "message-id:5\nsubscription:c"),
+        ("1.1", "message-id:5\nsubscription:never"),
+    ] {
+        for mode in ["auto", "client", "client-individual"] {
+            let mut client = delivered(version, "client");
+            client.says(&format!("SUBSCRIBE\nid:b\nack:{mode}\ndestination:/queue/b\n\n^@"));
+            client.says("SUBSCRIBE\nid:c\ndestination:/queue/c\n\n^@UNSUBSCRIBE\nid:c\n\n^@");
+            client.delivers("b", "5");
+            client.done.clear();
+            let answer = client.says(&format!("ACK\n{name}\nreceipt:r\n\n^@"));
+            let held = name.contains("3") || mode != "auto";
+            if held {
+                let start = "ERROR\nmessage:unknown message\nreceipt-id:r\n";
+                assert!(answer.starts_with(start), "{version} {name} {mode}: {answer}");
+            } else {
+                assert_eq!(answer, "RECEIPT\nreceipt-id:r\n\n^@", "{version} {name}");
+            }
+            assert!(client.done.is_empty());
+            assert_eq!(client.leaving.counters().settled_before, u64::from(!held));
+        }
+    }
+}
+
+#[test]
+fn s5_once_settled_it_matters_no_more_which_subscription_had_it() {
+    for (version, wrong) in [("1.2", "id:0-5"), ("1.1", "message-id:5\nsubscription:a")] {
+        let mut client = delivered(version, "client");
+        client.says("SUBSCRIBE\nid:b\nack:client\ndestination:/queue/b\n\n^@");
+        client.delivers("b", "5");
+        let right = wrong.replace("0-", "1-").replace(":a", ":b");
+        settles(&mut client, "ACK", &right);
+        settles(&mut client, "ACK", wrong);
+        assert_eq!(client.done, ["ack /queue/b [5]"]);
+        assert_eq!(client.leaving.counters().settled_before, 1);
+    }
+}
+
+#[test]
 fn s5_what_was_settled_before_is_ignored_and_counted() {
     for version in ["1.0", "1.1", "1.2"] {
         let mut client = delivered(version, "client");

@@ -14,20 +14,27 @@ pub struct Settled {
 }
 
 impl<E: Envelope> Leaving<E> {
-    /// Finds what an ACK or NACK settles, and takes it out of the ledger. `None` for what was
-    /// settled before, or whose subscription has ended: such a frame is ignored and counted, or
-    /// refused in the [strict](super::super::SessionSettings::strict) profile. Deliveries that were held back since too much was unsettled go on.
+    /// Finds what an ACK or NACK settles, and takes it out of the ledger. Deliveries that were held
+    /// back since too much was unsettled go on.
+    ///
+    /// `None` for what was settled before, or whose subscription has ended: such a frame is ignored
+    /// and counted, or refused in the [strict](super::super::SessionSettings::strict) profile. The
+    /// error is a message that was never delivered under this name.
+    ///
+    /// What was delivered is remembered until it is settled and no longer, so the number of the
+    /// message decides, which is its own in the whole connection. One that was not given out yet,
+    /// or that another subscription holds unsettled, was never delivered as it is named. Any other
+    /// was given out and is settled, whichever subscription it was for.
     pub fn settle(&mut self, settle: &SettleFrame) -> Result<Option<Settled>, SessionError> {
-        let Some((key, number)) = self.named(&settle.message)? else {
-            return self.settled_before(settle);
-        };
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return Ok(None) };
+        let (number, key) = self.named(&settle.message)?;
+        let subscription = key.and_then(|key| Some((key, self.subscriptions.get_mut(key)?)));
+        let Some((key, subscription)) = subscription else { return self.nothing(number, settle) };
         let tags = match subscription.ack {
             AckMode::Client => subscription.ledger.settle_up_to(number),
             _ => subscription.ledger.settle(number).into_iter().collect(),
         };
         if tags.is_empty() {
-            return self.settled_before(settle);
+            return self.nothing(number, settle);
         }
         subscription.unsettled -= tags.len();
         self.unsettled -= tags.len();
@@ -36,12 +43,21 @@ impl<E: Envelope> Leaving<E> {
         Ok(Some(Settled { key, destination, tags }))
     }
 
-    fn settled_before(&mut self, settle: &SettleFrame) -> Result<Option<Settled>, SessionError> {
+    /// An ACK or NACK that settles nothing.
+    fn nothing(
+        &mut self,
+        number: u64,
+        settle: &SettleFrame,
+    ) -> Result<Option<Settled>, SessionError> {
+        let id = settle.message.id();
+        if self.subscriptions.iter().any(|(_, other)| other.ledger.contains(number)) {
+            return Err(unknown(id));
+        }
         self.counters.settled_before += 1;
         if self.settings.accepts_settled_before {
             Ok(None)
         } else {
-            Err(SessionError::SettledBefore { id: settle.message.id().to_owned() })
+            Err(SessionError::SettledBefore { id: id.to_owned() })
         }
     }
 
@@ -77,12 +93,12 @@ impl<E: Envelope> Leaving<E> {
         }
     }
 
-    /// The subscription and number that an ACK or NACK names; `None` if its subscription has ended.
+    /// The number that an ACK or NACK names, which was given out, and its subscription unless that
+    /// has ended.
     fn named(
         &mut self,
         name: &MessageName,
-    ) -> Result<Option<(SubscriptionKey, u64)>, SessionError> {
-        let unknown = |id: &str| SessionError::UnknownMessage { id: id.to_owned() };
+    ) -> Result<(u64, Option<SubscriptionKey>), SessionError> {
         let last = self.encoder.last_message;
         let issued = |id: &str, number: &str| {
             let number = decimal(number).filter(|number| (1..=last).contains(number));
@@ -95,20 +111,23 @@ impl<E: Envelope> Leaving<E> {
                 let slot = decimal(slot).and_then(|slot| u32::try_from(slot).ok());
                 let slot = slot.filter(|slot| self.subscriptions.was_in_use(*slot));
                 let slot = slot.ok_or_else(|| unknown(id))?;
-                Ok(self.subscriptions.in_slot(slot).map(|(key, _)| (key, number)))
+                Ok((number, self.subscriptions.in_slot(slot).map(|(key, _)| key)))
             }
             MessageName::InSubscription { message, subscription } => {
-                let number = issued(message, message)?;
-                Ok(self.subscriptions.key_of(subscription).map(|key| (key, number)))
+                Ok((issued(message, message)?, self.subscriptions.key_of(subscription)))
             }
             MessageName::Message(message) => {
                 let number = issued(message, message)?;
-                let mut subscriptions = self.subscriptions.iter_mut();
+                let mut subscriptions = self.subscriptions.iter();
                 let holder = subscriptions.find(|(_, live)| live.ledger.contains(number));
-                Ok(holder.map(|(key, _)| (key, number)))
+                Ok((number, holder.map(|(key, _)| key)))
             }
         }
     }
+}
+
+fn unknown(id: &str) -> SessionError {
+    SessionError::UnknownMessage { id: id.to_owned() }
 }
 
 /// A number as this side writes it: digits only, without a sign and without leading zeros.
