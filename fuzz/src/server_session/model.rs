@@ -285,6 +285,7 @@ impl Model {
         &mut self,
         settle: &SettleFrame,
         result: &Result<Option<Settled>, SessionError>,
+        settings: &SessionSettings,
     ) {
         let named = self.issued.iter().find(|issued| match &settle.message {
             MessageName::Ack(id) => issued.ack.as_deref() == Some(id),
@@ -294,6 +295,7 @@ impl Model {
                     && self.subscriptions[issued.to].name() == &**subscription
             }
         });
+        let was_named = named.is_some();
         let settles = named.and_then(|issued| {
             let subscription = &mut self.subscriptions[issued.to];
             let unsettled = &mut subscription.unsettled;
@@ -304,10 +306,23 @@ impl Model {
             Some(Settled { key, destination, tags })
         });
         match result {
-            Ok(settled) => assert_eq!(*settled, settles),
-            Err(SessionError::UnknownMessage { .. }) => assert!(named.is_none(), "it was issued"),
+            Ok(Some(settled)) => assert_eq!(Some(settled), settles.as_ref()),
+            Ok(None) | Err(SessionError::SettledBefore { .. }) => {
+                assert_eq!(settles, None, "it was unsettled");
+                assert!(self.may_be_settled(settle.message.id()), "it was never issued");
+                assert_eq!(result.is_ok(), settings.accepts_settled_before);
+            }
+            Err(SessionError::UnknownMessage { .. }) => assert!(!was_named, "it was issued"),
             Err(error) => panic!("an ACK cannot fail so: {error}"),
         }
+    }
+
+    /// Whether the message that this id names was issued to anybody and is settled, or is not to be.
+    fn may_be_settled(&self, id: &str) -> bool {
+        let number = id.rsplit_once('-').map_or(id, |(_, number)| number);
+        let is_named = |other: u64| other.to_string() == number;
+        self.issued.iter().any(|issued| is_named(issued.number))
+            && !self.live().any(|live| live.unsettled.iter().any(|(held, _)| is_named(*held)))
     }
 
     /// At the end nothing is missing, but what is held back: until the broker confirms it, or until

@@ -1,10 +1,10 @@
 //! What the client asks for, and what becomes of it.
 
 use bytes::BytesMut;
-use stompbox::frame::{Command, Frame, Version};
+use stompbox::frame::{Command, Frame, HeaderName, Version};
 use stompbox::session::{
-    CommitFrame, Event, HeldFrame, MessageName, Receipt, Refusal, SettleFrame, SubscribeFrame,
-    UnsubscribeFrame,
+    AckMode, CommitFrame, Event, HeldFrame, MessageName, Receipt, Refusal, SessionError,
+    SettleFrame, SubscribeFrame, UnsubscribeFrame,
 };
 
 use super::model::{Issued, Said};
@@ -48,6 +48,7 @@ impl Server {
                 Ok(None) => break,
                 Err(refusal) => {
                     self.note(refusal.receipt());
+                    self.check_strictness(&refusal);
                     self.refuse(&refusal);
                     assert!(matches!(self.session.next_event(), Ok(None)), "it is over");
                 }
@@ -60,6 +61,9 @@ impl Server {
         match event {
             Event::Connect(connect) => {
                 assert!(self.connecting.is_none(), "CONNECT twice");
+                let has_host = connect.frame.headers().contains(HeaderName::Host);
+                let needs_host = connect.version > Version::V1_0;
+                assert!(has_host || !needs_host || self.settings.accepts_missing_host);
                 self.connecting = Some(connect);
             }
             Event::Send(send) => self.ask(send.receipt, None),
@@ -83,7 +87,26 @@ impl Server {
         Ok(())
     }
 
+    /// What only the strict profile refuses is refused by no other.
+    fn check_strictness(&self, refusal: &Refusal) {
+        let accepted = match refusal.error() {
+            Some(SessionError::MissingHeader { header: "host", .. }) => {
+                self.settings.accepts_missing_host
+            }
+            Some(SessionError::InvalidHeader { header: "ack", value, .. })
+                if AckMode::parse(value).is_some() =>
+            {
+                self.settings.accepts_individual_in_1_0
+            }
+            _ => false,
+        };
+        assert!(!accepted, "{}", refusal.detail());
+    }
+
     fn on_subscribe(&mut self, subscribe: SubscribeFrame) -> Result<(), Refusal> {
+        let is_1_1 = subscribe.ack == AckMode::ClientIndividual;
+        let is_refused = is_1_1 && !self.settings.accepts_individual_in_1_0;
+        assert!(!is_refused || self.model.version != Version::V1_0);
         let opened = self.leaving.subscribe(&subscribe);
         self.model.subscribe(&subscribe, &opened, &self.settings);
         if let Err(error) = opened {
@@ -115,7 +138,7 @@ impl Server {
 
     fn settle(&mut self, settle: &SettleFrame) -> Result<(), Refusal> {
         let settled = self.leaving.settle(settle);
-        self.model.settle(settle, &settled);
+        self.model.settle(settle, &settled, &self.settings);
         settled.map(drop).map_err(Refusal::from)
     }
 

@@ -130,12 +130,19 @@ impl<'a> Arbitrary<'a> for Script {
 /// | letter | setting |
 /// | --- | --- |
 /// | `0` `1` `2` | STOMP 1.0, 1.1 or 1.2 is spoken; without any, all are |
-/// | `s` | strict; by default lenient as the server is |
+/// | `s` | strict; by default lenient as the server is; of it alone: |
+/// | `f` | … the frames, to the letter |
+/// | `h` | … CONNECT needs a `host` |
+/// | `a` | … an ACK of what was settled before is refused |
+/// | `c` | … `client-individual` is refused in 1.0 |
 /// | `l` | small limits |
 /// | `b` `B` | heart-beats of 100 ms, or none; by default of 10 s |
 /// | `i` | the broker confirms at once |
 fn settings(line: &[u8]) -> SessionSettings {
-    let mut settings = SessionSettings::default();
+    let mut settings = match line.contains(&b's') {
+        true => SessionSettings::strict(),
+        false => SessionSettings::default(),
+    };
     let versions = (b'0'..=b'2').zip(Version::ALL);
     let spoken = versions.filter(|(digit, _)| line.contains(digit)).map(|(_, version)| version);
     let spoken: Vec<_> = spoken.collect();
@@ -144,7 +151,10 @@ fn settings(line: &[u8]) -> SessionSettings {
     }
     for letter in line {
         match letter {
-            b's' => settings.leniency = Leniency::strict(),
+            b'f' => settings.leniency = Leniency::strict(),
+            b'h' => settings.accepts_missing_host = false,
+            b'a' => settings.accepts_settled_before = false,
+            b'c' => settings.accepts_individual_in_1_0 = false,
             b'b' => {
                 let period = Duration::from_millis(100);
                 settings.heart_beat = HeartBeat::new(period, period);
