@@ -5,6 +5,10 @@
 //! Nothing of it may panic. What is sent is checked octet by octet by [`Seen`], against what a naive
 //! [`Model`] of the session expects. How an input is read stands in [`script`].
 
+#[path = "../letters.rs"]
+mod letters;
+#[path = "../marked.rs"]
+mod marked;
 mod model;
 mod requests;
 mod script;
@@ -20,9 +24,10 @@ use stompbox::session::{
     ConnectFrame, Delivery, Leaving, Receipt, Refusal, ServerSession, SessionError, SessionSettings,
 };
 
+use marked::{END, Marked, PING};
 use model::{Model, Said};
 use script::{How, Operation, Target};
-use seen::{Marked, Seen};
+use seen::Seen;
 
 pub(crate) use script::Script;
 
@@ -192,12 +197,12 @@ impl Server {
 
     fn ping(&mut self) {
         self.model.say_raw(Said::Ping);
-        self.leaving.raw(seen::PING);
+        self.leaving.raw(PING);
     }
 
     fn end(&mut self) {
         self.model.say_raw(Said::End);
-        self.leaving.end(seen::END);
+        self.leaving.end(END);
         self.connecting = None;
         self.session.end();
     }

@@ -10,6 +10,8 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use stompbox::frame::{Command, Leniency, Limits, Version};
 use stompbox::session::{AckMode, HeartBeat, SessionSettings};
 
+use super::letters::{digit, milliseconds, name, octets, power, text};
+
 /// The most operations of one script: longer ones find nothing that shorter ones do not.
 const OPERATIONS: usize = 400;
 
@@ -254,10 +256,7 @@ fn request_kind(letter: u8, input: &mut Unstructured<'_>) -> Result<Option<Reque
 
 fn operation(letter: u8, input: &mut Unstructured<'_>) -> Result<Option<Operation>> {
     Ok(Some(match letter {
-        b'r' => {
-            let octets = text(input, b'|')?.into_iter();
-            Operation::Bytes(octets.map(|octet| if octet == b'^' { 0 } else { octet }).collect())
-        }
+        b'r' => Operation::Bytes(octets(input, b'|')?),
         b'%' => Operation::Corrupt { from_end: digit(input)?, octet: input.arbitrary()? },
         b'=' => Operation::Read(usize::MAX),
         b'<' => Operation::Read(digit(input)?),
@@ -284,36 +283,4 @@ fn operation(letter: u8, input: &mut Unstructured<'_>) -> Result<Option<Operatio
         b'Z' => Operation::End,
         _ => return Ok(None),
     }))
-}
-
-/// A number from `0` on, by its distance from that digit.
-fn digit(input: &mut Unstructured<'_>) -> Result<usize> {
-    Ok(usize::from(input.arbitrary::<u8>()?.wrapping_sub(b'0')))
-}
-
-/// `0` is 0, and each digit after it doubles, beginning with 1.
-fn power(input: &mut Unstructured<'_>) -> Result<usize> {
-    let digit = digit(input)? % 20;
-    Ok(if digit == 0 { 0 } else { 1 << (digit - 1) })
-}
-
-fn milliseconds(input: &mut Unstructured<'_>) -> Result<Duration> {
-    Ok(Duration::from_millis(power(input)? as u64))
-}
-
-/// One character of a name.
-fn name(input: &mut Unstructured<'_>) -> Result<char> {
-    Ok(char::from(input.arbitrary::<u8>()?))
-}
-
-/// What stands in front of the next `end`, or of the end of the input.
-fn text(input: &mut Unstructured<'_>, end: u8) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    while !input.is_empty() {
-        match input.arbitrary()? {
-            octet if octet == end => break,
-            octet => text.push(octet),
-        }
-    }
-    Ok(text)
 }

@@ -2,32 +2,12 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, BytesMut};
 use stompbox::frame::{
     Command, Decoder, Frame, HeaderName, Leniency, Limits, SharedMessage, Version,
 };
-use stompbox::session::{Envelope, PayloadKind};
 
+use super::marked::{self, Mark};
 use super::model::{Issued, Model, Said};
-
-/// The marks of frames in what is sent, each in front of a length in four octets.
-const TEXT: u8 = b't';
-const BINARY: u8 = b'b';
-
-/// A Ping and the last word of a transport.
-pub(super) const PING: &[u8] = b"p\0\0\0\0";
-pub(super) const END: &[u8] = b"e\0\0\0\0";
-
-/// A transport that says of each frame what it is and how long.
-#[derive(Debug)]
-pub(super) struct Marked;
-
-impl Envelope for Marked {
-    fn open(&self, kind: PayloadKind, length: usize, out: &mut BytesMut) {
-        out.put_u8(if kind == PayloadKind::Text { TEXT } else { BINARY });
-        out.put_u32(u32::try_from(length).expect("a short frame"));
-    }
-}
 
 /// A message with this serial number. Each content brings something that is written in its own way.
 pub(super) fn message(serial: u64, content: u8) -> (SharedMessage, u64) {
@@ -87,31 +67,27 @@ impl Seen {
         self.partial.extend_from_slice(encoded);
         let bytes = std::mem::take(&mut self.partial);
         let mut rest = &bytes[..];
-        while let Some(([mark, length @ ..], behind)) = rest.split_first_chunk::<5>()
-            && let Some((payload, behind)) =
-                behind.split_at_checked(u32::from_be_bytes(*length) as usize)
-        {
+        while let Some((mark, payload)) = marked::split(&mut rest) {
             assert!(self.stage < Stage::Ended, "after the last word");
-            rest = behind;
             match mark {
-                b'p' => assert!(matches!(model.said.pop_front(), Some(Said::Ping))),
-                b'e' => {
+                Mark::Ping => assert!(matches!(model.said.pop_front(), Some(Said::Ping))),
+                Mark::End => {
                     assert!(matches!(model.said.pop_front(), Some(Said::End)));
                     self.stage = Stage::Ended;
                 }
-                _ => self.payload(*mark, payload, model),
+                Mark::Text | Mark::Binary => self.payload(mark, payload, model),
             }
         }
         self.partial = rest.to_vec();
     }
 
     /// A frame or a beat.
-    fn payload(&mut self, mark: u8, payload: &[u8], model: &mut Model) {
+    fn payload(&mut self, mark: Mark, payload: &[u8], model: &mut Model) {
         let is_text = std::str::from_utf8(payload).is_ok();
-        match mark {
-            TEXT => assert!(is_text, "text is UTF-8"),
-            BINARY => assert!(self.binary || !is_text, "text is sent as text"),
-            _ => panic!("unknown mark {mark}"),
+        if mark == Mark::Text {
+            assert!(is_text, "text is UTF-8");
+        } else {
+            assert!(self.binary || !is_text, "text is sent as text");
         }
         assert!(self.stage < Stage::Last, "after the last frame: {}", payload.escape_ascii());
         if payload == b"\n" {
