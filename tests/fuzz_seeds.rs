@@ -10,6 +10,8 @@
     reason = "what helps a test is a test too"
 )]
 
+#[path = "../fuzz/src/client_session/mod.rs"]
+mod client_session;
 #[path = "../fuzz/src/decode.rs"]
 mod decode;
 #[path = "../fuzz/src/handshake.rs"]
@@ -57,5 +59,13 @@ fn server_session() {
     replay("server_session", |seed| {
         let script = server_session::Script::arbitrary_take_rest(Unstructured::new(seed));
         server_session::check(&script.expect("every input is a script"));
+    });
+}
+
+#[test]
+fn client_session() {
+    replay("client_session", |seed| {
+        let script = client_session::Script::arbitrary_take_rest(Unstructured::new(seed));
+        client_session::check(&script.expect("every input is a script"));
     });
 }

@@ -97,15 +97,16 @@ impl<E: Envelope> ClientSession<E> {
         Ok(ClientEvent::Message(ReceivedMessage { subscription, unsettled, frame }))
     }
 
-    /// The subscription that a MESSAGE is for. STOMP 1.0 lets servers leave it out.
+    /// The subscription that a MESSAGE is for. STOMP 1.0 lets servers leave it out; of several to
+    /// the destination it is then the one with the least id, and always the same.
     fn subscription_of(&self, frame: &Frame) -> Result<Option<Box<str>>, ServerFault> {
         if self.version != Version::V1_0 || frame.headers().contains(HeaderName::Subscription) {
             return Ok(Some(required(frame, HeaderName::Subscription)?.into()));
         }
         let destination = frame.header(HeaderName::Destination).unwrap_or_default();
-        let mut subscriptions = self.subscriptions.iter();
-        let found = subscriptions.find(|(_, subscribed)| *subscribed.destination == *destination);
-        Ok(found.map(|(id, _)| id.clone()))
+        let subscriptions = self.subscriptions.iter();
+        let found = subscriptions.filter(|(_, subscribed)| *subscribed.destination == *destination);
+        Ok(found.map(|(id, _)| id).min().cloned())
     }
 
     /// How ACK and NACK name a message. A server that sends no `ack` in 1.2, as Spring's own broker
