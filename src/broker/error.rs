@@ -75,7 +75,11 @@ impl BrokerError {
 /// The ERROR that answers the frame concerned.
 impl From<BrokerError> for Refusal {
     fn from(error: BrokerError) -> Self {
-        Self::new(error.summary(), error.to_string())
+        let refusal = Self::new(error.summary(), error.to_string());
+        match error {
+            BrokerError::Unavailable { .. } | BrokerError::Closed => refusal.by_our_fault(),
+            _ => refusal,
+        }
     }
 }
 

@@ -73,6 +73,7 @@ pub struct ConnectRequest {
 #[error("{detail}")]
 pub struct AuthenticationError {
     detail: Cow<'static, str>,
+    our_fault: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -140,7 +141,7 @@ impl ConnectRequest {
 impl AuthenticationError {
     /// A refusal with a text for the client.
     pub fn new(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { detail: detail.into(), source: None }
+        Self { detail: detail.into(), our_fault: false, source: None }
     }
 
     /// A refusal that does not say what was wrong.
@@ -150,7 +151,13 @@ impl AuthenticationError {
 
     /// An error of the program's own. The client is told that there was one and not which.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new("the credentials could not be checked: internal error").with_source(source)
+        let detail = "the credentials could not be checked: internal error";
+        Self { our_fault: true, ..Self::new(detail) }.with_source(source)
+    }
+
+    /// Whether the credentials may be right and could not be checked.
+    pub(super) fn is_our_fault(&self) -> bool {
+        self.our_fault
     }
 
     /// Adds what the error comes from, which the client is not told.

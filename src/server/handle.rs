@@ -63,6 +63,7 @@ pub struct SendRequest {
 pub struct HandleError {
     summary: String,
     detail: String,
+    our_fault: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -81,12 +82,22 @@ impl SendRequest {
 impl HandleError {
     /// An error with a short text for the ERROR's `message` header and a sentence for its body.
     pub fn new(summary: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { summary: summary.into(), detail: detail.into(), source: None }
+        Self { summary: summary.into(), detail: detail.into(), our_fault: false, source: None }
     }
 
     /// An error of the program's own. The client is told that there was one and not which.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::new("internal error", "the message could not be handled").with_source(source)
+        Self::failed("the message could not be handled").with_source(source)
+    }
+
+    /// As [`internal`](Self::internal), where there is no source.
+    pub(super) fn failed(detail: &str) -> Self {
+        Self { our_fault: true, ..Self::new("internal error", detail) }
+    }
+
+    /// Whether the message was right and its handling failed.
+    pub(super) fn is_our_fault(&self) -> bool {
+        self.our_fault
     }
 
     /// Adds what the error comes from, which the client is not told.
@@ -111,12 +122,12 @@ impl HandleError {
 /// is a mistake of the handler's.
 impl From<PublishError> for HandleError {
     fn from(error: PublishError) -> Self {
+        let detail = "the message cannot be passed on at present; try again later";
+        let not_available = Self::new("not available", detail);
         match error {
-            PublishError::Broker(
-                BrokerError::Full { .. } | BrokerError::Unavailable { .. } | BrokerError::Closed,
-            ) => {
-                let detail = "the message cannot be passed on at present; try again later";
-                Self::new("not available", detail).with_source(error)
+            PublishError::Broker(BrokerError::Full { .. }) => not_available.with_source(error),
+            PublishError::Broker(BrokerError::Unavailable { .. } | BrokerError::Closed) => {
+                Self { our_fault: true, ..not_available }.with_source(error)
             }
             _ => Self::internal(error),
         }

@@ -206,6 +206,7 @@ struct Told {
     receipt: Option<Receipt>,
     headers: Vec<(&'static str, String)>,
     error: Option<SessionError>,
+    our_fault: bool,
 }
 
 /// The `receipt` that a client asked for; the server owes it a RECEIPT with this id once the frame
@@ -234,6 +235,7 @@ impl Refusal {
             receipt: None,
             headers: Vec::new(),
             error: None,
+            our_fault: false,
         }))
     }
 
@@ -252,6 +254,14 @@ impl Refusal {
             Some(id) => self.with_header("subscription", id),
             None => self,
         }
+    }
+
+    /// Says that the client did nothing wrong: this side failed, or what it depends on. A WebSocket is
+    /// closed with a code of its own then, 1011 (RFC 6455 §7.4.1).
+    #[must_use]
+    pub fn by_our_fault(mut self) -> Self {
+        self.0.our_fault = true;
+        self
     }
 
     /// Adds a header.
@@ -279,6 +289,11 @@ impl Refusal {
     /// Further headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.headers.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
+    /// Whether this side failed, and not the client.
+    pub fn is_our_fault(&self) -> bool {
+        self.0.our_fault
     }
 
     /// The rule that the peer broke; `None` where the application refused.

@@ -39,4 +39,5 @@ async fn an_authentication_that_panics_is_answered_with_an_error() {
     let (_server, mut peer) = embedded(Server::builder().authenticate(Panics));
     peer.send("CONNECT\naccept-version:1.2\n\n").await;
     assert_eq!(peer.error().await.0, "internal error");
+    assert_eq!(peer.closed().await, 1011);
 }

@@ -107,7 +107,7 @@ async fn c6_a_receipt_means_that_the_broker_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_broker_refuses_later_is_an_error_for_its_frame() {
+async fn c7_what_the_broker_refuses_later_is_an_error_for_its_frame() {
     let broker = Arc::new(Waiting::default());
     let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));
     let started = tokio::time::Instant::now();
@@ -120,7 +120,7 @@ async fn what_the_broker_refuses_later_is_an_error_for_its_frame() {
     assert_eq!(error.header("message").as_deref(), Some("broker unavailable"));
     assert_eq!(error.header("receipt-id").as_deref(), Some("2"));
     assert!(started.elapsed().is_zero());
-    assert_eq!(peer.closed().await, 1008);
+    assert_eq!(peer.closed().await, 1011);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,24 @@ async fn a_session_over_web_socket() {
 }
 
 #[tokio::test]
+async fn c3_connected_names_the_session_by_an_id_that_nobody_can_guess() {
+    let (_server, address) = listening(Server::builder()).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut peer = Peer::web_socket(address).await;
+        peer.send("CONNECT\naccept-version:1.2\n\n").await;
+        let connected = peer.frame().await;
+        for name in ["version", "server", "heart-beat"] {
+            assert!(connected.headers().contains(name), "{name}");
+        }
+        ids.push(connected.header("session").unwrap().into_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+    // 128 bits, and nothing that would have to be escaped where nothing is.
+    assert!(ids.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+}
+
+#[tokio::test]
 async fn the_same_session_over_tcp() {
     let server = Server::builder().build();
     let address = server.listen_tcp("127.0.0.1:0").await.unwrap();
@@ -92,7 +110,7 @@ async fn a_strict_server_refuses_by_name_what_the_default_accepts() {
 }
 
 #[tokio::test]
-async fn a_broken_rule_of_stomp_closes_with_1002() {
+async fn c7_a_broken_rule_of_stomp_closes_with_1002() {
     let (_server, address) = listening(Server::builder()).await;
     let mut peer = Peer::connected(address).await;
     peer.send("CONNECT\naccept-version:1.2\n\n").await;
@@ -235,20 +253,20 @@ async fn disconnect_is_answered_after_everything_before_it() {
 }
 
 #[tokio::test]
-async fn a_handler_that_refuses_or_panics_is_one_connections_failure() {
+async fn c7_a_handler_that_refuses_or_panics_is_one_connections_failure() {
     let (_server, address) = listening(Server::builder().handle(Slowly)).await;
     let mut other = Peer::connected(address).await;
-    for (body, summary) in [
-        ("refuse", "refused"),
-        ("panic at once", "internal error"),
-        ("panic later", "internal error"),
+    for (body, summary, code) in [
+        ("refuse", "refused", 1008),
+        ("panic at once", "internal error", 1011),
+        ("panic later", "internal error", 1011),
     ] {
         let mut peer = Peer::connected(address).await;
         peer.send(&format!("SEND\ndestination:/app/a\nreceipt:r\n\n{body}")).await;
         let error = peer.frame().await;
         assert_eq!(error.header("message").as_deref(), Some(summary));
         assert_eq!(error.header("receipt-id").as_deref(), Some("r"));
-        assert_eq!(peer.closed().await, 1008);
+        assert_eq!(peer.closed().await, code);
     }
     other.subscribe("0", "/topic/a").await;
     other.send("SEND\ndestination:/app/a\n\nstill here").await;

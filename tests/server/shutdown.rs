@@ -11,7 +11,7 @@ use super::peer::{Peer, listening};
 const LONG: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn all_connections_are_closed_with_1012_and_joined() {
+async fn c7_all_connections_are_closed_with_1012_and_joined() {
     let (server, address) = listening(Server::builder()).await;
     let tcp_address = server.listen_tcp("127.0.0.1:0").await.unwrap();
     let mut connected = Peer::connected(address).await;

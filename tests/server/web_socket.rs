@@ -177,7 +177,7 @@ async fn a_client_that_goes_on_sending_reads_why_it_was_closed() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_closes_with_1007() {
+async fn c7_text_that_is_not_utf8_closes_with_1007() {
     let (_server, address) = listening(Server::builder()).await;
     let mut peer = Peer::connected(address).await;
     peer.send_bytes(TEXT, b"SEND\ndestination:/topic/a\n\n\xFF\0").await;
@@ -186,7 +186,7 @@ async fn text_that_is_not_utf8_closes_with_1007() {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_closes_with_1009() {
+async fn c7_a_message_over_the_limit_closes_with_1009() {
     let (_server, address) = listening(Server::builder()).await;
     let mut peer = Peer::connected(address).await;
     // Its length alone is enough.

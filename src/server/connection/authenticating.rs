@@ -2,10 +2,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use crate::session::{ConnectFrame, Refusal};
+use crate::session::ConnectFrame;
 
 use super::super::authenticate::{Authenticating, AuthenticationError, ConnectRequest};
-use super::super::{Principal, session_id};
+use super::super::{Principal, refusals, session_id};
 use super::Connection;
 
 /// A CONNECT that is being decided about.
@@ -45,13 +45,13 @@ impl Connection {
 
     fn authentication_failed(&mut self, now: Instant) {
         let detail = "who you are could not be found out; try again later";
-        self.refuse(&Refusal::new("internal error", detail), now);
+        self.refuse(&refusals::internal(detail), now);
     }
 
     fn welcome(&mut self, connect: &ConnectFrame, principal: Principal, now: Instant) {
         let Ok(session) = session_id() else {
             let detail = "the server has no random numbers at present; try again";
-            self.refuse(&Refusal::new("internal error", detail), now);
+            self.refuse(&refusals::internal(detail), now);
             return;
         };
         let connected = self.session.accept(connect, now);
@@ -61,6 +61,6 @@ impl Connection {
     }
 
     fn turn_away(&mut self, error: &AuthenticationError, now: Instant) {
-        self.refuse(&Refusal::new("access refused", error.to_string()), now);
+        self.refuse(&refusals::of_authentication(error), now);
     }
 }

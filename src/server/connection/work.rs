@@ -175,5 +175,5 @@ fn kept(send: SendFrame) -> SendFrame {
 }
 
 fn panicked() -> HandleError {
-    HandleError::new("internal error", "the handler of this message failed")
+    HandleError::failed("the handler of this message failed")
 }
