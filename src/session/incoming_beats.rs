@@ -63,7 +63,7 @@ mod tests {
         beats.heard(start + PERIOD);
         beats.promise(Some(PERIOD), 2);
         assert_eq!(beats.silent_at(), Some(start + 3 * PERIOD));
-        assert_eq!(beats.silence(start + 3 * PERIOD - Duration::from_nanos(1)), None);
+        assert_eq!(beats.silence(start + 2 * PERIOD), None);
         assert_eq!(beats.silence(start + 3 * PERIOD), Some(2 * PERIOD));
         beats.grant_period(start + 3 * PERIOD);
         assert_eq!(beats.silence(start + 3 * PERIOD), None);
