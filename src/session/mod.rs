@@ -153,6 +153,13 @@
 //! itself. A [`Refusal`] concerns a frame: [`with_receipt`](Refusal::with_receipt) tells the client
 //! which.
 
+// Where the rules stand. What a client may ask for, and what each frame needs:
+// `server/asking.rs`; when it may, and when it is silent: `server/mod.rs`, `incoming_beats.rs`. Which
+// subscription is which: `subscriptions.rs`. What is said, and in which order: `leaving/mod.rs`. What
+// an ACK settles: `leaving/settling.rs` over `ledger.rs`. What waits for COMMIT: `transaction.rs`.
+// What is refused and in which words: `error.rs`; of it, what the strict profile adds:
+// `settings.rs`. The other side likewise: `client/requests.rs` and `client/arriving.rs`.
+
 mod ack_mode;
 mod client;
 mod delivery;

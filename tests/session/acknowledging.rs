@@ -166,7 +166,7 @@ fn s5_what_another_subscription_has_to_settle_is_an_error() {
             client.delivers("b", "5");
             client.done.clear();
             let answer = client.says(&format!("ACK\n{name}\nreceipt:r\n\n^@"));
-            let held = name.contains("3") || mode != "auto";
+            let held = name.contains('3') || mode != "auto";
             if held {
                 let start = "ERROR\nmessage:unknown message\nreceipt-id:r\n";
                 assert!(answer.starts_with(start), "{version} {name} {mode}: {answer}");

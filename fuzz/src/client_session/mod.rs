@@ -16,11 +16,14 @@ mod representable;
 mod requests;
 mod script;
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use stompbox::frame::{Command, Decoder, Frame, HeaderName, Leniency, Limits, Version};
-use stompbox::session::{ClientSession, ConnectOptions, Misuse, ServerFault, Unsettled};
+use stompbox::session::{
+    ClientEvent, ClientSession, ConnectOptions, Misuse, ServerFault, Unsettled,
+};
 
 use answers::Told;
 use marked::{END, Mark, Marked, PING};
@@ -124,7 +127,7 @@ impl Client {
     fn take_events(&mut self) {
         loop {
             let told = self.session.next_event().transpose();
-            if let Some(Ok(stompbox::session::ClientEvent::Message(message))) = &told {
+            if let Some(Ok(ClientEvent::Message(message))) = &told {
                 self.unsettled.extend(message.unsettled.clone());
             }
             let told = told.map(Told::of);
@@ -260,7 +263,7 @@ fn frame_text(frame: &Frame) -> FrameText {
     let own = HeaderName::ContentLength.as_str();
     let headers = frame.headers().iter().filter(|(name, _)| name != own);
     let headers = headers.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    let length = frame.header(own).map(|length| length.into_owned());
+    let length = frame.header(own).map(Cow::into_owned);
     let has_body = !frame.body().is_empty();
     assert_eq!(length, has_body.then(|| frame.body().len().to_string()));
     assert!(!has_body || frame.command() == Command::Send, "only SEND has a body");

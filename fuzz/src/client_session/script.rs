@@ -143,7 +143,7 @@ fn options(line: &[u8]) -> ConnectOptions {
             }
             b't' => options.headers.push(("authorization".to_owned(), "Bearer x:y".to_owned())),
             b'r' => options.headers.push(("receipt".to_owned(), "1".to_owned())),
-            b'x' => options.host = "a\nb".to_owned(),
+            b'x' => options.host = String::from("a\nb"),
             b'l' => {
                 options.frame_limits =
                     Limits::default().with_head(256).with_headers(8).with_body(64);

@@ -141,10 +141,8 @@ impl<'a> Arbitrary<'a> for Script {
 /// | `b` `B` | heart-beats of 100 ms, or none; by default of 10 s |
 /// | `i` | the broker confirms at once |
 fn settings(line: &[u8]) -> SessionSettings {
-    let mut settings = match line.contains(&b's') {
-        true => SessionSettings::strict(),
-        false => SessionSettings::default(),
-    };
+    let strict = line.contains(&b's');
+    let mut settings = if strict { SessionSettings::strict() } else { SessionSettings::default() };
     let versions = (b'0'..=b'2').zip(Version::ALL);
     let spoken = versions.filter(|(digit, _)| line.contains(digit)).map(|(_, version)| version);
     let spoken: Vec<_> = spoken.collect();
