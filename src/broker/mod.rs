@@ -9,6 +9,8 @@
 
 mod capabilities;
 mod destination;
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod engine;
 mod error;
 mod history;
 mod host;
