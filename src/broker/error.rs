@@ -29,6 +29,12 @@ pub enum BrokerError {
         /// Where it was asked for.
         destination: String,
     },
+    /// A SEND to a pattern: only one destination can be sent to.
+    #[error("{destination} is a pattern, which can be subscribed to but not sent to")]
+    SentToPattern {
+        /// The pattern.
+        destination: String,
+    },
     /// The destination holds as many messages as it may.
     #[error("{destination} is full: it holds {bytes} of at most {limit} bytes")]
     Full {
@@ -62,7 +68,7 @@ impl BrokerError {
     /// The short text for an ERROR frame's `message` header; the error's own text is its body.
     pub fn summary(&self) -> &'static str {
         match self {
-            Self::Destination(_) => "invalid destination",
+            Self::Destination(_) | Self::SentToPattern { .. } => "invalid destination",
             Self::UnknownDestination { .. } => "unknown destination",
             Self::Unsupported { .. } => "not supported",
             Self::Full { .. } => "destination full",

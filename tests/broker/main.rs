@@ -9,9 +9,11 @@
 
 mod destinations;
 mod outcomes;
+mod patterns;
 mod queues;
 mod recorder;
 mod router;
 mod router_model;
+mod storm;
 mod topics;
 mod transactions;

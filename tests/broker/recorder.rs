@@ -83,6 +83,15 @@ impl Outlet for Recorder {
     }
 }
 
+/// An outlet that takes everything and keeps nothing.
+pub(crate) struct Nowhere;
+
+impl Outlet for Nowhere {
+    fn deliver(&self, _: SubscriptionKey, _: &[Delivery], _: Instant) -> Taken {
+        Taken::Written
+    }
+}
+
 pub(crate) fn id(connection: u64) -> SubscriberId {
     SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
 }

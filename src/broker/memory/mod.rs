@@ -20,7 +20,8 @@ use queues::Queues;
 /// The broker built in: topics and queues in memory, for one node.
 ///
 /// - `/topic/…`: a message goes to every subscriber that is there when it is published, in the order
-///   of publishing. Without subscribers it is dropped.
+///   of publishing. Without subscribers it is dropped. A pattern such as `/topic/room/*` can be
+///   subscribed to.
 /// - `/queue/…`: a message goes to one of the consumers and waits while there is none. It is gone
 ///   when its consumer acknowledged it or, in mode `auto`, when it was delivered; what a consumer
 ///   leaves unsettled goes back to its old place. What a queue and all queues hold is bounded:
@@ -91,15 +92,12 @@ impl MemoryBroker {
                 rest.is_some_and(|rest| rest.starts_with('/'))
             })
         };
-        if destination.is_pattern() {
-            return Err(BrokerError::Unsupported {
-                capability: Capability::Patterns,
-                destination: destination.to_string(),
-            });
-        }
         if begins(&self.settings.topics) {
             Ok(Kind::Topic)
         } else if begins(&self.settings.queues) {
+            if destination.is_pattern() {
+                return Err(unsupported(Capability::Patterns, destination));
+            }
             Ok(Kind::Queue)
         } else {
             Err(BrokerError::UnknownDestination {
@@ -116,6 +114,9 @@ impl MemoryBroker {
             Operation::Settle(settle) => return Ok(Step::Settle(settle)),
         };
         let destination = message.destination().clone();
+        if destination.is_pattern() {
+            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
+        }
         match self.kind(&destination)? {
             Kind::Topic => Ok(Step::Route(destination, message.into_shared())),
             Kind::Queue => {
@@ -148,6 +149,10 @@ impl MemoryBroker {
     }
 }
 
+fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
+    BrokerError::Unsupported { capability, destination: destination.to_string() }
+}
+
 impl Default for MemoryBroker {
     fn default() -> Self {
         Self::new()
@@ -159,6 +164,7 @@ impl Broker for MemoryBroker {
         Capabilities {
             queues: true,
             settle: true,
+            patterns: true,
             transactions: TransactionGuarantee::Atomic,
             ..Capabilities::default()
         }

@@ -1,9 +1,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::session::Delivery;
-
-use super::channel::{Batch, Channel};
+use super::batch::Batch;
+use super::channel::{Channel, Next};
 
 /// How many deliveries one turn makes before it hands the rest over to the host: a publisher to a
 /// destination of 100,000 subscribers must not hold up its own connection and its worker thread.
@@ -35,16 +34,16 @@ impl From<Flush> for Work {
 /// nothing left; dropped earlier it gives back the mark and what it has not delivered.
 pub(super) struct Flush {
     channel: Arc<Channel>,
-    batch: Option<Batch>,
-    /// The deliveries of the last batch, for their room.
-    spent: Vec<Delivery>,
+    batch: Batch,
+    /// Whether there is something in `batch`.
+    delivering: bool,
     ended: bool,
 }
 
 impl Flush {
-    /// The caller has just got the channel's mark from `begin_flush`.
+    /// The caller has just got the channel's mark.
     pub(super) fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, batch: None, spent: Vec::new(), ended: false }
+        Self { channel, batch: Batch::default(), delivering: false, ended: false }
     }
 
     /// Delivers all; what is more than a turn's budget is left to the host, if there is one.
@@ -61,25 +60,30 @@ impl Flush {
     /// Returns whether nothing is left.
     fn deliver(&mut self, now: Instant, mut budget: usize) -> bool {
         loop {
-            if self.batch.is_none() {
-                self.batch = self.channel.next_batch(std::mem::take(&mut self.spent));
-            }
-            let Some(batch) = &mut self.batch else {
-                self.ended = true;
-                return true;
-            };
-            while let Some(member) = batch.members.get(batch.cursor) {
+            while let Some(place) = self.batch.next() {
                 if budget == 0 {
                     return false;
                 }
                 budget -= 1;
-                batch.cursor += 1;
-                if let deliveries @ [_, ..] = batch.for_member(member) {
+                self.batch.advance();
+                if let Some((member, deliveries @ [_, ..])) = self.batch.at(place) {
                     // A member that is gone leaves by `unsubscribe`; here it is passed over.
                     let _ = member.subscriber.deliver(deliveries, now);
                 }
             }
-            self.spent = self.batch.take().map(|batch| batch.deliveries).unwrap_or_default();
+            self.delivering = false;
+            match self.channel.next(&mut self.batch) {
+                Next::Deliver => self.delivering = true,
+                Next::Ended => {
+                    self.ended = true;
+                    return true;
+                }
+                Next::Idle => {
+                    self.ended = true;
+                    self.channel.retire();
+                    return true;
+                }
+            }
         }
     }
 }
@@ -87,7 +91,8 @@ impl Flush {
 impl Drop for Flush {
     fn drop(&mut self) {
         if !self.ended {
-            self.channel.abandon_flush(self.batch.take());
+            let left_over = self.delivering.then(|| std::mem::take(&mut self.batch));
+            self.channel.abandon_flush(left_over);
         }
     }
 }

@@ -1,29 +1,26 @@
 //! From a destination to the outlets of its subscribers on this node.
 
+mod batch;
 mod channel;
 mod flush;
+mod members;
+mod patterns;
+mod shared;
+mod table;
+mod trie;
 
-use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
-use std::hash::BuildHasher;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
-
-use parking_lot::RwLock;
 
 use crate::session::Delivery;
 
 use super::{Destination, Host, Outcome, Subscriber, SubscriberId, Turn};
 
 pub(super) use channel::Channel;
+use channel::Closed;
 pub use flush::Work;
-
-/// How many locks the table of destinations is spread over. Publishers take a read lock of one of
-/// them for a look-up; only a destination's first subscriber and its last write.
-const SHARDS: usize = 64;
-
-/// A part of the table of destinations.
-type Shard = RwLock<HashMap<Destination, Arc<Channel>>>;
+use shared::Shared;
+use table::Table;
 
 /// Knows which subscriptions of this node listen to which destination, and delivers to all of them.
 ///
@@ -32,56 +29,56 @@ type Shard = RwLock<HashMap<Destination, Arc<Channel>>>;
 /// however many subscribers listen here: [`subscribe`](Self::subscribe) says when the first came,
 /// [`unsubscribe`](Self::unsubscribe) when the last left.
 ///
+/// A subscription is to one destination or to a pattern of them: `*` is one segment, `**` or `#` any
+/// number of segments, wherever it stands. A destination is found by a map and patterns by a trie,
+/// whose answer each destination in use keeps until a pattern comes or goes; so with 100,000
+/// patterns a message costs what it costs with those that match.
+///
 /// Deliveries of one destination are combined: whoever publishes while somebody else is delivering
 /// there leaves its message with them.
 pub struct Router {
-    shards: Box<[Shard]>,
-    hasher: RandomState,
-    host: Arc<OnceLock<Arc<dyn Host>>>,
+    table: Arc<Table>,
+    shared: Arc<Shared>,
 }
 
 impl Router {
     /// A router without subscribers.
     pub fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::new(),
-            host: Arc::default(),
-        }
+        Self { table: Arc::new(Table::new()), shared: Arc::default() }
     }
 
     /// Names the program that takes over flushes which would hold up a publisher. Without one,
     /// publishers do all of the work. Only the first call counts.
     pub fn attach(&self, host: Arc<dyn Host>) {
         // A second host is the caller's mistake, and the first one goes on serving.
-        drop(self.host.set(host));
+        drop(self.shared.host.set(host));
     }
 
-    /// Adds a subscriber: it is delivered what is routed from now on. Returns whether it is the
-    /// first one of its destination. One with the same id is replaced.
+    /// Adds a subscriber to a destination or a pattern: it is delivered what is routed from now on.
+    /// Returns whether it is the first one there. One with the same id is replaced.
     pub fn subscribe(&self, destination: &Destination, subscriber: Subscriber) -> bool {
-        let mut shard = self.shard(destination).write();
-        match shard.entry(destination.clone()) {
-            Entry::Occupied(channel) => {
-                channel.get().join(subscriber);
-                false
-            }
-            Entry::Vacant(vacant) => {
-                let channel = vacant.insert(Arc::new(Channel::new(Arc::clone(&self.host))));
-                channel.join(subscriber);
-                true
+        if destination.is_pattern() {
+            return self.shared.patterns.subscribe(destination, subscriber);
+        }
+        let mut subscriber = subscriber;
+        loop {
+            match self.open(destination).join(subscriber) {
+                Ok(first) => return first,
+                Err(Closed(back)) => subscriber = back,
             }
         }
     }
 
-    /// Removes a subscriber. Returns whether it was the last one of its destination; false also if
-    /// it was not there.
+    /// Removes a subscriber from a destination or a pattern. Returns whether it was the last one
+    /// there; false also if it was not there.
     pub fn unsubscribe(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
-        let mut shard = self.shard(destination).write();
-        let Some(channel) = shard.get(destination) else { return false };
+        if destination.is_pattern() {
+            return self.shared.patterns.unsubscribe(destination, subscriber);
+        }
+        let Some(channel) = self.table.find(destination) else { return false };
         let last = channel.leave(subscriber);
         if last {
-            shard.remove(destination);
+            self.table.retire(&channel);
         }
         last
     }
@@ -92,22 +89,34 @@ impl Router {
     /// The outcome is pending where more waits to be delivered than a few megabytes: it is complete
     /// when that is being delivered. The place is taken in any case.
     pub fn route(&self, destination: &Destination, delivery: Delivery, turn: &mut Turn) -> Outcome {
-        let channel = self.shard(destination).read().get(destination).cloned();
-        let Some(channel) = channel else { return Outcome::done() };
-        let outcome = channel.append(delivery);
-        turn.touch(channel);
-        outcome
+        let mut delivery = delivery;
+        loop {
+            let channel = match self.table.find(destination) {
+                Some(channel) => channel,
+                None if self.shared.patterns.match_any(destination) => self.open(destination),
+                None => return Outcome::done(),
+            };
+            match channel.append(delivery) {
+                Ok(outcome) => {
+                    turn.touch(channel);
+                    return outcome;
+                }
+                Err(Closed(back)) => delivery = back,
+            }
+        }
     }
 
-    /// How many destinations have a subscriber.
+    /// How many destinations are in use: somebody has subscribed to them, or something waits there.
     pub fn destinations(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
+        self.table.len()
     }
 
-    /// How many subscribers a destination has.
+    /// How many have subscribed to a destination, or to exactly this pattern.
     pub fn subscribers(&self, destination: &Destination) -> usize {
-        let channel = self.shard(destination).read().get(destination).cloned();
-        channel.map_or(0, |channel| channel.subscribers())
+        if destination.is_pattern() {
+            return self.shared.patterns.subscribers(destination);
+        }
+        self.table.find(destination).map_or(0, |channel| channel.subscribers())
     }
 
     /// When [`handle_deadline`](super::Broker::handle_deadline) of the router's broker is wanted
@@ -116,13 +125,12 @@ impl Router {
         None
     }
 
-    #[allow(clippy::indexing_slicing)] // The index is a remainder of the length, which is not 0.
-    fn shard(&self, destination: &Destination) -> &Shard {
-        let hash = self.hasher.hash_one(destination);
-        // The remainder of a 64-bit hash fits any usize.
-        #[allow(clippy::cast_possible_truncation)]
-        let index = hash as usize % self.shards.len();
-        &self.shards[index]
+    /// The channel of a destination, made if it is not there.
+    fn open(&self, destination: &Destination) -> Arc<Channel> {
+        self.table.find(destination).unwrap_or_else(|| {
+            let (table, shared) = (Arc::downgrade(&self.table), Arc::clone(&self.shared));
+            self.table.open(destination, || Channel::new(destination.clone(), table, shared))
+        })
     }
 }
 
