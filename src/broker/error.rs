@@ -53,6 +53,22 @@ pub enum BrokerError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// History was asked for where none is kept.
+    #[error("{destination} keeps no history")]
+    NoHistory {
+        /// The destination.
+        destination: String,
+    },
+    /// History was asked for since something that is no token of this broker.
+    #[error(
+        "since:{token:?} is neither a token of a message of {destination} nor a time (RFC 3339)"
+    )]
+    InvalidToken {
+        /// What was given.
+        token: String,
+        /// The destination.
+        destination: String,
+    },
     /// The engine behind the broker cannot be reached at present.
     #[error("{engine} cannot be reached at present")]
     Unavailable {
@@ -71,6 +87,8 @@ impl BrokerError {
             Self::Destination(_) | Self::SentToPattern { .. } => "invalid destination",
             Self::UnknownDestination { .. } => "unknown destination",
             Self::Unsupported { .. } => "not supported",
+            Self::NoHistory { .. } => "no history",
+            Self::InvalidToken { .. } => "invalid token",
             Self::Full { .. } => "destination full",
             Self::AllFull { .. } => "queues full",
             Self::Unavailable { .. } | Self::Closed => "broker unavailable",

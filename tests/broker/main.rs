@@ -8,6 +8,7 @@
 )]
 
 mod destinations;
+mod history;
 mod outcomes;
 mod patterns;
 mod queues;

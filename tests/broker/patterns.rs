@@ -58,19 +58,19 @@ fn who_joins_a_pattern_within_a_turn_gets_what_is_routed_after_that() {
         let router = Router::new();
         let (exact, outlets) = (Recorder::new(), [Recorder::new(), Recorder::new()]);
         if listened {
-            router.subscribe(&destination("/topic/a"), subscriber(9, &exact));
+            router.subscribe(&destination("/topic/a"), subscriber(9, &exact), &mut turn());
         }
-        router.subscribe(&destination("/**"), subscriber(0, &outlets[0]));
-        let mut turn = turn();
+        router.subscribe(&destination("/**"), subscriber(0, &outlets[0]), &mut turn());
+        let mut open = turn();
         let mut send =
-            |body| drop(router.route(&destination("/topic/a"), delivery(body), &mut turn));
+            |body| drop(router.route(&destination("/topic/a"), delivery(body), &mut open));
         send("1");
         send("2");
-        router.subscribe(&destination("/topic/*"), subscriber(1, &outlets[1]));
+        router.subscribe(&destination("/topic/*"), subscriber(1, &outlets[1]), &mut turn());
         send("3");
         send("4");
         assert_eq!(outlets[0].bodies(), [""; 0]);
-        drop(turn);
+        drop(open);
         assert_eq!(outlets[0].bodies(), ["1", "2", "3", "4"]);
         assert_eq!(outlets[1].bodies(), ["3", "4"]);
         assert_eq!(router.destinations(), usize::from(listened));
@@ -82,10 +82,10 @@ fn the_first_and_the_last_of_a_pattern_are_told() {
     let router = Router::new();
     let outlet = Recorder::new();
     let (pattern, same) = (destination("/topic/**"), destination("/topic/#"));
-    assert!(router.subscribe(&pattern, subscriber(0, &outlet)));
-    assert!(!router.subscribe(&pattern, subscriber(1, &outlet)));
+    assert!(router.subscribe(&pattern, subscriber(0, &outlet), &mut turn()));
+    assert!(!router.subscribe(&pattern, subscriber(1, &outlet), &mut turn()));
     assert!(
-        router.subscribe(&same, subscriber(2, &outlet)),
+        router.subscribe(&same, subscriber(2, &outlet), &mut turn()),
         "it is upstream's to say that it is one"
     );
     assert_eq!((router.subscribers(&pattern), router.subscribers(&same)), (2, 1));
@@ -125,7 +125,7 @@ fn patterns_come_and_go_while_others_publish() {
     const MESSAGES: usize = 2_000;
     let router = Router::new();
     let (stays, joins) = (Recorder::new(), [Recorder::new(), Recorder::new()]);
-    router.subscribe(&destination("/topic/*"), subscriber(0, &stays));
+    router.subscribe(&destination("/topic/*"), subscriber(0, &stays), &mut turn());
     let start = Barrier::new(4);
     std::thread::scope(|scope| {
         let (router, start) = (&router, &start);
@@ -136,14 +136,14 @@ fn patterns_come_and_go_while_others_publish() {
         for (connection, outlet) in (1..).zip(&joins) {
             scope.spawn(move || {
                 start.wait();
-                router.subscribe(&destination("/**"), subscriber(connection, outlet));
+                router.subscribe(&destination("/**"), subscriber(connection, outlet), &mut turn());
             });
         }
         scope.spawn(move || {
             start.wait();
             let brief = Recorder::new();
             for _ in 0..500 {
-                router.subscribe(&destination("/topic/#"), subscriber(9, &brief));
+                router.subscribe(&destination("/topic/#"), subscriber(9, &brief), &mut turn());
                 router.unsubscribe(&destination("/topic/#"), id(9));
             }
         });

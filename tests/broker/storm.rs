@@ -21,11 +21,11 @@ fn allocated_for_each(subscribers: u64) -> u64 {
         Recorder::reacting(move |_| {
             for connection in (0..20).map(|_| next.fetch_add(1, Ordering::Relaxed)) {
                 let subscriber = Subscriber::new(id(connection), outlet.clone());
-                router.upgrade().unwrap().subscribe(&destination(ROOM), subscriber);
+                router.upgrade().unwrap().subscribe(&destination(ROOM), subscriber, &mut turn());
             }
         })
     };
-    router.subscribe(&destination(ROOM), subscriber(0, &inviting));
+    router.subscribe(&destination(ROOM), subscriber(0, &inviting), &mut turn());
     let allocated = measure(|| {
         for _ in 0..subscribers / 20 {
             drop(router.route(&destination(ROOM), delivery(""), &mut turn()));

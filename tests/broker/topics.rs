@@ -1,6 +1,6 @@
 //! Topics of the in-memory broker, and what it refuses.
 
-use stompbox::broker::{Broker, BrokerError, MemoryBroker};
+use stompbox::broker::{BrokerError, MemoryBroker};
 
 use crate::recorder::{Calls, Recorder, destination, subscriber};
 

@@ -5,13 +5,15 @@ mod queue;
 mod queues;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::frame::SharedMessage;
-use crate::session::Delivery;
+use crate::session::{Delivery, Token};
 
 use super::{
-    Broker, BrokerError, Capabilities, Capability, Destination, Host, Message, Operation, Outcome,
-    Router, Settle, SlowConsumer, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    Broker, BrokerError, Capabilities, Capability, Destination, HistoryRequest, Host, Message,
+    Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    TransactionGuarantee, Turn,
 };
 
 pub use builder::MemoryBrokerBuilder;
@@ -20,8 +22,10 @@ use queues::Queues;
 /// The broker built in: topics and queues in memory, for one node.
 ///
 /// - `/topic/…`: a message goes to every subscriber that is there when it is published, in the order
-///   of publishing. Without subscribers it is dropped. A pattern such as `/topic/room/*` can be
-///   subscribed to.
+///   of publishing. Without subscribers it is dropped, unless a [rule](MemoryBrokerBuilder::rule)
+///   says that the topic keeps its last messages: each carries a token then, and a subscriber may
+///   ask for those [since](super::HistoryRequest) a token or a time, and lives on from there. A
+///   pattern such as `/topic/room/*` can be subscribed to; it has no history.
 /// - `/queue/…`: a message goes to one of the consumers and waits while there is none. It is gone
 ///   when its consumer acknowledged it or, in mode `auto`, when it was delivered; what a consumer
 ///   leaves unsettled goes back to its old place. What a queue and all queues hold is bounded:
@@ -107,6 +111,29 @@ impl MemoryBroker {
         }
     }
 
+    /// Refuses to give history where there is none: to ignore the wish would be to promise it.
+    fn check_history(
+        &self,
+        kind: Kind,
+        destination: &Destination,
+        request: Option<&HistoryRequest>,
+    ) -> Result<(), BrokerError> {
+        let Some(request) = request else { return Ok(()) };
+        if kind == Kind::Queue || destination.is_pattern() {
+            return Err(unsupported(Capability::History, destination));
+        }
+        if self.settings.rules.policy(destination).retention.is_none() {
+            return Err(BrokerError::NoHistory { destination: destination.to_string() });
+        }
+        match request {
+            HistoryRequest::After(token) if Token::parse_position(token).is_none() => {
+                let (token, destination) = (token.to_string(), destination.to_string());
+                Err(BrokerError::InvalidToken { token, destination })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Finds out whether an operation can be done, and reserves the room that it needs.
     fn prepare(&self, operation: Operation) -> Result<Step, BrokerError> {
         let message = match operation {
@@ -165,6 +192,7 @@ impl Broker for MemoryBroker {
             queues: true,
             settle: true,
             patterns: true,
+            history: self.settings.rules.keep_history(),
             transactions: TransactionGuarantee::Atomic,
             ..Capabilities::default()
         }
@@ -187,10 +215,13 @@ impl Broker for MemoryBroker {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> Outcome {
-        match self.kind(destination) {
+        let kind = self.kind(destination).and_then(|kind| {
+            self.check_history(kind, destination, subscriber.history.as_ref()).map(|()| kind)
+        });
+        match kind {
             Err(error) => return error.into(),
             Ok(Kind::Topic) => {
-                self.router.subscribe(destination, subscriber);
+                self.router.subscribe(destination, subscriber, turn);
             }
             Ok(Kind::Queue) => self.queues.join(destination, subscriber, turn),
         }
@@ -214,11 +245,24 @@ impl Broker for MemoryBroker {
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        self.queues.resume(destination, subscriber, turn);
+        match self.kind(destination) {
+            Ok(Kind::Topic) => self.router.resume(destination, subscriber, turn),
+            Ok(Kind::Queue) => self.queues.resume(destination, subscriber, turn),
+            // It has no subscribers.
+            Err(_) => {}
+        }
     }
 
     fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
         self.settings.rules.policy(destination).slow_consumer.clone()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.router.next_deadline()
+    }
+
+    fn handle_deadline(&self, turn: &mut Turn) {
+        self.router.handle_deadline(turn.now());
     }
 
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {

@@ -29,17 +29,21 @@ pub(super) struct Batch {
     first: u64,
     joins: Joins,
     /// Who listens: the members of the channel.
-    pub(super) members: Option<Snapshot>,
+    members: Option<Snapshot>,
     /// And after them those of each pattern that matches.
-    pub(super) matching: Vec<Snapshot>,
+    matching: Vec<Snapshot>,
     /// Whose turn it is.
-    next: Place,
+    next: Next,
 }
 
-/// One of a batch's listeners: 0 for a member of the channel or else the number of the pattern, and
-/// its place there.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place(usize, usize);
+/// How far a batch is delivered.
+#[derive(Default)]
+struct Next {
+    /// 0 for the members of the channel, or else the number of the pattern.
+    listeners: usize,
+    /// The place in their snapshot.
+    place: usize,
+}
 
 /// The most deliveries that are kept room for while nothing waits.
 const KEPT_CAPACITY: usize = 8;
@@ -101,40 +105,49 @@ impl Batch {
         self.joins.changes.clear();
         self.members = None;
         self.matching.clear();
-        self.next = Place::default();
+        self.next = Next::default();
     }
 
-    /// Whose turn it is, if anybody's.
-    pub(super) fn next(&mut self) -> Option<Place> {
-        while let Some(snapshot) = self.listeners(self.next.0) {
-            if snapshot.get(self.next.1).is_some() {
-                return Some(self.next);
-            }
-            self.next = Place(self.next.0 + 1, 0);
+    /// Says who listens: the members of the channel and those of the patterns that match.
+    pub(super) fn set_listeners(
+        &mut self,
+        members: Snapshot,
+        matching: impl Iterator<Item = Snapshot>,
+    ) {
+        self.members = Some(members);
+        self.matching.extend(matching);
+        self.advance(0);
+    }
+
+    /// Whose turn it is, as many of them as stand together; none if all had theirs.
+    pub(super) fn next(&self) -> &[Member] {
+        self.listeners().map(|listeners| listeners.from(self.next.place)).unwrap_or_default()
+    }
+
+    /// So many of those whose turn it was had it.
+    pub(super) fn advance(&mut self, members: usize) {
+        self.next.place += members;
+        while self.next().is_empty() && self.listeners().is_some() {
+            self.next = Next { listeners: self.next.listeners + 1, place: 0 };
         }
-        None
     }
 
-    /// It is the turn of the one behind.
-    pub(super) fn advance(&mut self) {
-        self.next.1 += 1;
+    /// The deliveries that are for one whose turn it is: what was routed before it joined is not.
+    pub(super) fn deliveries_to(&self, member: &Member) -> &[Delivery] {
+        let skipped = if self.next.listeners > 0 {
+            self.joins.place_of(member.from)
+        } else if member.from <= self.first {
+            0
+        } else {
+            usize::try_from(member.from - self.first).unwrap_or(usize::MAX)
+        };
+        self.deliveries.get(skipped..).unwrap_or_default()
     }
 
-    fn listeners(&self, number: usize) -> Option<&Snapshot> {
-        match number.checked_sub(1) {
+    fn listeners(&self) -> Option<&Snapshot> {
+        match self.next.listeners.checked_sub(1) {
             None => self.members.as_ref(),
             Some(pattern) => self.matching.get(pattern),
         }
-    }
-
-    /// A listener, and the deliveries that are for it: what was routed before it joined is not.
-    pub(super) fn at(&self, place: Place) -> Option<(&Member, &[Delivery])> {
-        let member = self.listeners(place.0)?.get(place.1)?;
-        let skipped = if place.0 == 0 {
-            usize::try_from(member.from.saturating_sub(self.first)).unwrap_or(usize::MAX)
-        } else {
-            self.joins.place_of(member.from)
-        };
-        Some((member, self.deliveries.get(skipped..).unwrap_or_default()))
     }
 }

@@ -3,11 +3,15 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::session::Delivery;
+use crate::session::{Delivery, Token};
 
-use super::super::{Completer, Destination, Host, Outcome, Subscriber, SubscriberId};
+use super::super::{
+    Completer, Destination, HistoryRequest, Host, Outcome, Subscriber, SubscriberId, Taken,
+};
 use super::batch::{Batch, Pending};
 use super::flush::Flush;
+use super::history::{History, Reading, Slice};
+use super::log::Start;
 use super::members::{Member, Members};
 use super::patterns::PatternSet;
 use super::shared::Shared;
@@ -45,6 +49,8 @@ struct State {
     /// The patterns that match, as of this generation of them.
     matching: Vec<Arc<PatternSet>>,
     generation: u64,
+    /// What is kept, where anything is to be.
+    history: Option<Box<History>>,
     closed: bool,
 }
 
@@ -53,14 +59,29 @@ struct State {
 pub(super) struct Closed<T>(pub(super) T);
 
 /// What there is to do for whoever flushes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Next {
     /// To deliver a batch.
-    Deliver,
+    Batch,
+    /// To deliver history to somebody who is reading it.
+    Slice(Slice),
+    /// More history, which was not asked for.
+    Later,
     /// Nothing: the flush has ended.
     Ended,
     /// As `Ended`, and the channel is not used any more.
     Idle,
+}
+
+/// What a flush does first, where there is both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A batch.
+    BatchFirst,
+    /// A slice of history.
+    SliceFirst,
+    /// It has no time left for history.
+    NoSlice,
 }
 
 /// How many bytes may wait to be delivered at one destination. What is published beyond that takes
@@ -69,8 +90,16 @@ pub(super) enum Next {
 const WAITING_BYTES: usize = 4 << 20;
 
 impl Channel {
-    pub(super) fn new(destination: Destination, table: Weak<Table>, shared: Arc<Shared>) -> Self {
-        let state = State { next: shared.first_position(), ..State::default() };
+    pub(super) fn new(
+        destination: Destination,
+        table: Weak<Table>,
+        shared: Arc<Shared>,
+        now: Instant,
+    ) -> Self {
+        let (next, retention) = (shared.first_position(), shared.retention(&destination));
+        let made = || Box::new(History::new(retention, next, shared.retained.lost(now)));
+        let history = (!retention.is_none()).then(made);
+        let state = State { next, history, ..State::default() };
         Self { destination, table, shared, state: Mutex::new(state) }
     }
 
@@ -79,41 +108,128 @@ impl Channel {
     }
 
     /// Adds a subscriber, or replaces the one with its id. Returns whether it is the first one.
-    pub(super) fn join(&self, subscriber: Subscriber) -> Result<bool, Closed<Subscriber>> {
+    pub(super) fn join(
+        &self,
+        mut subscriber: Subscriber,
+        now: Instant,
+    ) -> Result<bool, Closed<Subscriber>> {
         let state = &mut *self.state.lock();
         if state.closed {
             return Err(Closed(subscriber));
         }
-        let first = state.members.is_empty();
-        let member = Member { subscriber, from: state.next, gap: false };
-        state.members.insert(member);
+        let first = state.subscribers() == 0;
+        state.remove(subscriber.id);
+        let start = subscriber.history.take().map(|request| match &state.history {
+            Some(history) => history.log.start(&request, self.shared.epoch(), now),
+            // Nothing is kept, and nobody knows what there was.
+            None => {
+                let gap = !matches!(request, HistoryRequest::Last(_));
+                Start { position: state.next, gap }
+            }
+        });
+        let start = start.unwrap_or(Start { position: state.next, gap: false });
+        match &mut state.history {
+            Some(history) if start.position < state.next => history.join(subscriber, start),
+            _ => {
+                let Start { position: from, gap } = start;
+                state.members.insert(Member { subscriber, from, gap });
+            }
+        }
         Ok(first)
     }
 
     /// Returns whether nobody is left because of this.
     pub(super) fn leave(&self, subscriber: SubscriberId) -> bool {
         let state = &mut *self.state.lock();
-        state.members.remove(subscriber) && state.members.is_empty()
+        state.remove(subscriber) && state.subscribers() == 0
     }
 
     pub(super) fn subscribers(&self) -> usize {
-        self.state.lock().members.len()
+        self.state.lock().subscribers()
     }
 
-    /// Appends to what waits to be delivered. The outcome is pending if that is too much.
-    pub(super) fn append(&self, delivery: Delivery) -> Result<Outcome, Closed<Delivery>> {
-        let state = &mut *self.state.lock();
+    /// A subscriber's outlet has written what it kept of history: it goes on.
+    pub(super) fn resume(&self, subscriber: SubscriberId) {
+        if let Some(history) = &mut self.state.lock().history {
+            history.resume(subscriber);
+        }
+    }
+
+    /// A subscriber was told that messages are missing.
+    pub(super) fn told_of_gap(&self, subscriber: SubscriberId) {
+        if let Some(member) = self.state.lock().members.get_mut(subscriber) {
+            member.gap = false;
+        }
+    }
+
+    /// Appends to what waits to be delivered, and to what is kept. The outcome is pending if too
+    /// much waits.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        delivery: Delivery,
+        now: Instant,
+    ) -> Result<Outcome, Closed<Delivery>> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         if state.closed {
             return Err(Closed(delivery));
         }
+        let mut due = None;
+        let delivery = match &mut state.history {
+            Some(history) => {
+                let delivery = self.with_token(delivery, state.next);
+                history.log.append(delivery.clone(), now, &self.shared.retained);
+                due = history.register();
+                delivery
+            }
+            None => delivery,
+        };
         state.pending.push(delivery, self.shared.patterns.joins());
         state.next += 1;
-        if state.pending.bytes <= WAITING_BYTES {
-            return Ok(Outcome::done());
+        let outcome = if state.pending.bytes <= WAITING_BYTES {
+            Outcome::done()
+        } else {
+            let (completer, outcome) = Outcome::pending();
+            state.waiters.push(completer);
+            outcome
+        };
+        drop(guard);
+        if let Some(due) = due
+            && self.shared.retained.insert(Arc::downgrade(self), due)
+            && let Some(host) = self.shared.host()
+        {
+            host.deadline_changed();
         }
-        let (completer, outcome) = Outcome::pending();
-        state.waiters.push(completer);
         Ok(outcome)
+    }
+
+    /// A message that an engine ordered has a token of its own; any other gets its position.
+    fn with_token(&self, delivery: Delivery, position: u64) -> Delivery {
+        if delivery.token().is_some() {
+            return delivery;
+        }
+        delivery.with_token(Token::position(self.shared.epoch(), position))
+    }
+
+    /// Drops what has expired. Returns when the next message does.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let history = &mut self.state.lock().history;
+        let history = history.as_deref_mut()?;
+        history.log.expire(now, &self.shared.retained);
+        history.registered_until()
+    }
+
+    /// Drops the messages that expire until then, or all of them, for as long as all destinations
+    /// together keep too much. Returns when the next message expires.
+    pub(super) fn evict(&self, until: Option<Instant>) -> Option<Instant> {
+        let all = &self.shared.retained;
+        let history = &mut self.state.lock().history;
+        let history = history.as_deref_mut()?;
+        let goes = |due| until.is_none_or(|until| due <= until);
+        while all.is_over() && history.log.due().is_some_and(goes) {
+            history.log.drop_oldest(all);
+        }
+        history.registered_until()
     }
 
     /// Closes the channel if it is not used any more.
@@ -122,6 +238,9 @@ impl Channel {
         if state.is_idle() && !state.closed {
             state.closed = true;
             self.shared.leave_off_at(state.next);
+            if let Some(history) = &state.history {
+                self.shared.retained.lose(history.log.lost());
+            }
         }
         state.closed
     }
@@ -148,34 +267,55 @@ impl Channel {
         begin
     }
 
-    /// Puts into `batch` what another flush left over, or all that waits; ends the flush where
-    /// nothing does.
-    pub(super) fn next(&self, batch: &mut Batch) -> Next {
+    /// What there is to do next: a batch, which is put into `batch`, or a slice of history, which is
+    /// put into `slice`. Ends the flush where there is neither.
+    pub(super) fn next(&self, batch: &mut Batch, slice: &mut Vec<Delivery>, order: Order) -> Next {
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        slice.clear();
         if let Some(left_over) = state.left_over.take() {
             *batch = left_over;
-            return Next::Deliver;
+            return Next::Batch;
+        }
+        if order == Order::SliceFirst || state.pending.is_empty() {
+            if order == Order::NoSlice && state.is_read() {
+                return Next::Later;
+            }
+            if let Some(read) = state.read(slice) {
+                return Next::Slice(read);
+            }
         }
         if state.pending.is_empty() {
             state.pending.keep_room(batch);
             state.flushing = false;
             return if state.is_idle() { Next::Idle } else { Next::Ended };
         }
-        state.pending.move_to(batch, state.next);
-        batch.members = Some(state.members.snapshot());
-        if state.generation != self.shared.patterns.generation() {
-            let matching = &mut state.matching;
-            state.generation = self.shared.patterns.find_matching(&self.destination, matching);
-        }
-        batch.matching.extend(state.matching.iter().map(|set| set.snapshot()));
+        self.fill(batch, state);
         let waiters = std::mem::take(&mut state.waiters);
         drop(guard);
         // They are woken, which is no work for under a lock.
         for waiter in waiters {
             waiter.complete(Ok(()));
         }
-        Next::Deliver
+        Next::Batch
+    }
+
+    /// Moves what is pending to `batch`, with those that it is for.
+    fn fill(&self, batch: &mut Batch, state: &mut State) {
+        state.pending.move_to(batch, state.next);
+        if state.generation != self.shared.patterns.generation() {
+            let matching = &mut state.matching;
+            state.generation = self.shared.patterns.find_matching(&self.destination, matching);
+        }
+        let matching = state.matching.iter().map(|set| set.snapshot());
+        batch.set_listeners(state.members.snapshot(), matching);
+    }
+
+    /// A slice of history was delivered.
+    pub(super) fn taken(&self, slice: &Slice, taken: Taken) {
+        if let Some(history) = &mut self.state.lock().history {
+            history.taken(slice, taken);
+        }
     }
 
     /// Gives up flushing, in the middle of a batch perhaps. What is left of it, and what waits, is
@@ -187,18 +327,47 @@ impl Channel {
     }
 
     pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {
-        self.shared.host.get()
+        self.shared.host()
     }
 }
 
 impl State {
+    fn subscribers(&self) -> usize {
+        self.members.len() + self.history.as_ref().map_or(0, |history| history.readers())
+    }
+
+    /// Returns whether it was there.
+    fn remove(&mut self, subscriber: SubscriberId) -> bool {
+        let read = self.history.as_mut().is_some_and(|history| history.leave(subscriber));
+        self.members.remove(subscriber) || read
+    }
+
+    /// Whether somebody reads history, and may go on.
+    fn is_read(&self) -> bool {
+        self.history.as_ref().is_some_and(|history| history.is_ready())
+    }
+
     /// Whether there is something to deliver.
     fn is_waiting(&self) -> bool {
-        !self.pending.is_empty() || self.left_over.is_some()
+        !self.pending.is_empty() || self.left_over.is_some() || self.is_read()
     }
 
     fn is_idle(&self) -> bool {
-        self.members.is_empty() && !self.flushing && !self.is_waiting()
+        self.members.is_empty()
+            && !self.flushing
+            && !self.is_waiting()
+            && self.history.as_ref().is_none_or(|history| history.is_idle())
+    }
+
+    /// The next slice of history for somebody. Those that are at the end become members.
+    fn read(&mut self, slice: &mut Vec<Delivery>) -> Option<Slice> {
+        let history = self.history.as_deref_mut()?;
+        loop {
+            match history.read(slice)? {
+                Reading::Slice(read) => return Some(read),
+                Reading::CaughtUp(member) => self.members.insert(member),
+            }
+        }
     }
 }
 

@@ -1,8 +1,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::session::Delivery;
+
+use super::super::Taken;
 use super::batch::Batch;
-use super::channel::{Channel, Next};
+use super::channel::{Channel, Next, Order};
+use super::members::Member;
 
 /// How many deliveries one turn makes before it hands the rest over to the host: a publisher to a
 /// destination of 100,000 subscribers must not hold up its own connection and its worker thread.
@@ -37,13 +41,16 @@ pub(super) struct Flush {
     batch: Batch,
     /// Whether there is something in `batch`.
     delivering: bool,
+    /// Room for what is delivered of history.
+    slice: Vec<Delivery>,
     ended: bool,
 }
 
 impl Flush {
     /// The caller has just got the channel's mark.
     pub(super) fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, batch: Batch::default(), delivering: false, ended: false }
+        let (batch, slice) = (Batch::default(), Vec::new());
+        Self { channel, batch, delivering: false, slice, ended: false }
     }
 
     /// Delivers all; what is more than a turn's budget is left to the host, if there is one.
@@ -59,21 +66,28 @@ impl Flush {
 
     /// Returns whether nothing is left.
     fn deliver(&mut self, now: Instant, mut budget: usize) -> bool {
+        let mut order = Order::BatchFirst;
         loop {
-            while let Some(place) = self.batch.next() {
-                if budget == 0 {
-                    return false;
-                }
-                budget -= 1;
-                self.batch.advance();
-                if let Some((member, deliveries @ [_, ..])) = self.batch.at(place) {
-                    // A member that is gone leaves by `unsubscribe`; here it is passed over.
-                    let _ = member.subscriber.deliver(deliveries, now);
-                }
+            if !self.deliver_batch(now, &mut budget) {
+                return false;
             }
-            self.delivering = false;
-            match self.channel.next(&mut self.batch) {
-                Next::Deliver => self.delivering = true,
+            // In turn, so that neither those who publish nor those who read keep the others waiting.
+            let next = match budget {
+                0 => Order::NoSlice,
+                _ => order,
+            };
+            match self.channel.next(&mut self.batch, &mut self.slice, next) {
+                Next::Batch => {
+                    self.delivering = true;
+                    order = Order::SliceFirst;
+                }
+                Next::Slice(slice) => {
+                    budget = budget.saturating_sub(self.slice.len());
+                    let taken = slice.subscriber.deliver(&self.slice, now);
+                    self.channel.taken(&slice, taken);
+                    order = Order::BatchFirst;
+                }
+                Next::Later => return false,
                 Next::Ended => {
                     self.ended = true;
                     return true;
@@ -85,6 +99,51 @@ impl Flush {
                 }
             }
         }
+    }
+
+    /// Returns whether nothing is left of the batch.
+    fn deliver_batch(&mut self, now: Instant, budget: &mut usize) -> bool {
+        loop {
+            let members = self.batch.next();
+            if members.is_empty() {
+                break;
+            }
+            let served = members.len().min(*budget);
+            if served == 0 {
+                return false;
+            }
+            for member in members.iter().take(served) {
+                self.deliver_to(member, now);
+            }
+            *budget -= served;
+            self.batch.advance(served);
+        }
+        self.delivering = false;
+        true
+    }
+
+    /// Delivers the batch to a member. One that is gone leaves by `unsubscribe`; here it is passed
+    /// over.
+    fn deliver_to(&self, member: &Member, now: Instant) {
+        let deliveries = self.batch.deliveries_to(member);
+        if deliveries.is_empty() {
+            return;
+        }
+        let _ = if member.gap {
+            self.deliver_with_gap(member, deliveries, now)
+        } else {
+            member.subscriber.deliver(deliveries, now)
+        };
+    }
+
+    /// Delivers to a member that is to be told that messages are missing before these.
+    fn deliver_with_gap(&self, member: &Member, deliveries: &[Delivery], now: Instant) -> Taken {
+        self.channel.told_of_gap(member.subscriber.id);
+        let mut deliveries = deliveries.to_vec();
+        if let Some(first) = deliveries.first_mut() {
+            *first = first.clone().with_gap(true);
+        }
+        member.subscriber.deliver(&deliveries, now)
     }
 }
 

@@ -100,8 +100,10 @@ fn slot(chunks: &mut [Arc<Chunk>], place: usize) -> Option<&mut Member> {
 }
 
 impl Snapshot {
-    pub(super) fn get(&self, place: usize) -> Option<&Member> {
-        self.0.get(place / CHUNK)?.get(place % CHUNK)
+    /// Those from this place on that stand together; none only at the end.
+    pub(super) fn from(&self, place: usize) -> &[Member] {
+        let chunk = self.0.get(place / CHUNK);
+        chunk.and_then(|chunk| chunk.get(place % CHUNK..)).unwrap_or_default()
     }
 }
 
@@ -136,7 +138,7 @@ mod tests {
     }
 
     fn ids(snapshot: &Snapshot) -> Vec<u64> {
-        let all = (0..).map_while(|place| snapshot.get(place));
+        let all = (0..).map_while(|place| snapshot.from(place).first());
         all.map(|member| member.subscriber.id.connection).collect()
     }
 

@@ -3,8 +3,11 @@
 mod batch;
 mod channel;
 mod flush;
+mod history;
+mod log;
 mod members;
 mod patterns;
+mod retained;
 mod shared;
 mod table;
 mod trie;
@@ -14,7 +17,7 @@ use std::time::Instant;
 
 use crate::session::Delivery;
 
-use super::{Destination, Host, Outcome, Subscriber, SubscriberId, Turn};
+use super::{Destination, DestinationRules, Host, Outcome, Subscriber, SubscriberId, Turn};
 
 pub(super) use channel::Channel;
 use channel::Closed;
@@ -47,25 +50,73 @@ impl Router {
         Self { table: Arc::new(Table::new()), shared: Arc::default() }
     }
 
+    /// A router whose destinations keep what these rules say, for subscribers who come late; all
+    /// together at most so many bytes, of which those go first that would have expired soonest.
+    ///
+    /// What is kept is given back in time only if [`handle_deadline`](Self::handle_deadline) is
+    /// called at [`next_deadline`](Self::next_deadline).
+    pub fn with_history(rules: Arc<DestinationRules>, bytes: usize) -> Self {
+        let shared = Arc::new(Shared::with_history(rules, bytes));
+        Self { table: Arc::new(Table::new()), shared }
+    }
+
     /// Names the program that takes over flushes which would hold up a publisher. Without one,
     /// publishers do all of the work. Only the first call counts.
     pub fn attach(&self, host: Arc<dyn Host>) {
         // A second host is the caller's mistake, and the first one goes on serving.
-        drop(self.shared.host.set(host));
+        self.shared.attach(host);
     }
 
     /// Adds a subscriber to a destination or a pattern: it is delivered what is routed from now on.
     /// Returns whether it is the first one there. One with the same id is replaced.
-    pub fn subscribe(&self, destination: &Destination, subscriber: Subscriber) -> bool {
+    ///
+    /// One that asks for history is delivered that first, from the end of the turn on, in slices:
+    /// after one for which its outlet answered [`Taken::Queued`](super::Taken::Queued) it waits to
+    /// be [resumed](Self::resume), and what is routed meanwhile waits in the history. If that drops
+    /// it before it is read, the next message [says so](Delivery::has_gap). So does the first
+    /// message where something that was asked for is gone, or may be:
+    ///
+    /// - `Last` asks for what there is, and has no gap.
+    /// - `After` a token that is not known here, such as one of an earlier run of the program, or
+    ///   one whose message was dropped together with others behind it: everything that is kept is
+    ///   delivered, with a gap. A token is one of this router's own, or that of a message in the
+    ///   history that was [routed](Self::route) with it.
+    /// - `Within` a time that reaches back to a message that was dropped, or to before the
+    ///   destination was in use.
+    ///
+    /// There is no history of a pattern: what a subscriber asks for there is ignored, so callers
+    /// refuse it.
+    pub fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> bool {
         if destination.is_pattern() {
             return self.shared.patterns.subscribe(destination, subscriber);
         }
+        let reads = subscriber.history.is_some();
         let mut subscriber = subscriber;
         loop {
-            match self.open(destination).join(subscriber) {
-                Ok(first) => return first,
+            let channel = self.open(destination, turn.now());
+            match channel.join(subscriber, turn.now()) {
+                Ok(first) => {
+                    if reads {
+                        turn.touch(channel);
+                    }
+                    return first;
+                }
                 Err(Closed(back)) => subscriber = back,
             }
+        }
+    }
+
+    /// A subscriber's outlet has written what it had answered
+    /// [`Taken::Queued`](super::Taken::Queued) for: it goes on reading history.
+    pub fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        if let Some(channel) = self.table.find(destination) {
+            channel.resume(subscriber);
+            turn.touch(channel);
         }
     }
 
@@ -84,7 +135,11 @@ impl Router {
     }
 
     /// Gives a message its place behind all others of its destination. It is delivered when the turn
-    /// ends. A destination without subscribers costs a look-up.
+    /// ends. A destination without subscribers and history costs a look-up.
+    ///
+    /// Where it is kept, the message gets a token that names its place, unless it has one: that of
+    /// an engine which has ordered it. A router can so be the window of the last messages that an
+    /// engine's subscribers resume from.
     ///
     /// The outcome is pending where more waits to be delivered than a few megabytes: it is complete
     /// when that is being delivered. The place is taken in any case.
@@ -93,12 +148,13 @@ impl Router {
         loop {
             let channel = match self.table.find(destination) {
                 Some(channel) => channel,
-                None if self.shared.patterns.match_any(destination) => self.open(destination),
+                None if self.is_wanted(destination) => self.open(destination, turn.now()),
                 None => return Outcome::done(),
             };
-            match channel.append(delivery) {
+            match channel.append(delivery, turn.now()) {
                 Ok(outcome) => {
                     turn.touch(channel);
+                    self.shared.retained.evict();
                     return outcome;
                 }
                 Err(Closed(back)) => delivery = back,
@@ -119,17 +175,32 @@ impl Router {
         self.table.find(destination).map_or(0, |channel| channel.subscribers())
     }
 
-    /// When [`handle_deadline`](super::Broker::handle_deadline) of the router's broker is wanted
-    /// for the router's own sake. Routing itself never waits for an instant.
+    /// How many bytes of history are kept, overhead included.
+    pub fn retained_bytes(&self) -> usize {
+        self.shared.retained.bytes()
+    }
+
+    /// When [`handle_deadline`](Self::handle_deadline) is to be called: when messages that are kept
+    /// expire, or earlier. The host is told when it becomes earlier.
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.shared.retained.next_deadline()
+    }
+
+    /// Drops history that has expired.
+    pub fn handle_deadline(&self, now: Instant) {
+        self.shared.retained.expire(now);
+    }
+
+    /// Whether anybody listens to a destination for which there is no channel, or it keeps history.
+    fn is_wanted(&self, destination: &Destination) -> bool {
+        self.shared.patterns.match_any(destination) || !self.shared.retention(destination).is_none()
     }
 
     /// The channel of a destination, made if it is not there.
-    fn open(&self, destination: &Destination) -> Arc<Channel> {
+    fn open(&self, destination: &Destination, now: Instant) -> Arc<Channel> {
         self.table.find(destination).unwrap_or_else(|| {
             let (table, shared) = (Arc::downgrade(&self.table), Arc::clone(&self.shared));
-            self.table.open(destination, || Channel::new(destination.clone(), table, shared))
+            self.table.open(destination, || Channel::new(destination.clone(), table, shared, now))
         })
     }
 }
