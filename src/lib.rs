@@ -66,6 +66,7 @@ pub mod app;
 pub mod broker;
 pub mod frame;
 pub mod handshake;
+mod locks;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;

@@ -14,6 +14,8 @@ mod history;
 mod host;
 mod memory;
 mod message;
+#[cfg(all(test, stompbox_loom))]
+mod models;
 mod outcome;
 mod outlet;
 mod pattern;

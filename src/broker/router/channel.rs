@@ -2,8 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
+use crate::locks::Mutex;
 use crate::session::Delivery;
 
 use super::super::{Completer, Host, Outcome, Subscriber, SubscriberId};
