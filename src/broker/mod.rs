@@ -16,6 +16,8 @@ mod history;
 mod host;
 mod memory;
 mod message;
+#[cfg(all(test, stompbox_loom))]
+mod models;
 mod outcome;
 mod outlet;
 mod pattern;

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 
 use crate::broker::{Outlet, Taken};
+use crate::locks::Mutex;
 use crate::session::{Delivery, Leaving, Refusal, SessionSettings, SubscriptionKey};
 use crate::websocket::Opcode;
 

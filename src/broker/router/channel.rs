@@ -1,8 +1,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
+use crate::locks::Mutex;
 use crate::session::{Delivery, Token};
 
 use super::super::{

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use crate::locks::{Mutex, RwLock};
 
 use super::super::{Destination, Subscriber, SubscriberId};
 use super::members::{Member, Members, Snapshot};
