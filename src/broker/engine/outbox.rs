@@ -66,8 +66,7 @@ impl Default for OutboxLimits {
 
 impl<T: Clone> Outbox<T> {
     pub(in super::super) fn new(engine: &'static str, limits: OutboxLimits) -> Self {
-        let state =
-            State { last: 0, waiting: VecDeque::new(), sent: VecDeque::new(), bytes: 0 };
+        let state = State { last: 0, waiting: VecDeque::new(), sent: VecDeque::new(), bytes: 0 };
         Self { state: Mutex::new(state), filled: Notify::new(), limits, engine }
     }
 

@@ -43,9 +43,10 @@ pub(super) async fn nobody_publishes_to_a_pattern(fixture: Fixture) -> CaseResul
 }
 
 fn unsupported(answer: &Result<(), BrokerError>, wanted: Capability) -> CaseResult {
-    let refused = matches!(
-        answer,
-        Err(BrokerError::Unsupported { capability, .. }) if *capability == wanted
-    );
+    let refused = match answer {
+        Err(BrokerError::Unsupported { capability, .. }) => *capability == wanted,
+        Err(BrokerError::NoHistory { .. }) => wanted == Capability::History,
+        _ => false,
+    };
     ensure(refused, || format!("{wanted} is not claimed, and the answer was {answer:?}"))
 }
