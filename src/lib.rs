@@ -46,6 +46,7 @@
 //! | `websocket` | messages in (read by tungstenite), frames out | `server` |
 //! | `server` | the tokio server, and what an application plugs in | `server` |
 //! | `app` | typed message handlers | `app` |
+//! | `testkit` | what every broker has to do, as tests | `testkit` |
 //!
 //! # What is bounded
 //!
@@ -65,9 +66,12 @@ pub mod app;
 pub mod broker;
 pub mod frame;
 pub mod handshake;
+mod locks;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 #[cfg(feature = "server")]
 pub mod websocket;
 

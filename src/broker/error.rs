@@ -29,6 +29,12 @@ pub enum BrokerError {
         /// Where it was asked for.
         destination: String,
     },
+    /// A SEND to a pattern: only one destination can be sent to.
+    #[error("{destination} is a pattern, which can be subscribed to but not sent to")]
+    SentToPattern {
+        /// The pattern.
+        destination: String,
+    },
     /// The destination holds as many messages as it may.
     #[error("{destination} is full: it holds {bytes} of at most {limit} bytes")]
     Full {
@@ -47,6 +53,22 @@ pub enum BrokerError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// History was asked for where none is kept.
+    #[error("{destination} keeps no history")]
+    NoHistory {
+        /// The destination.
+        destination: String,
+    },
+    /// History was asked for since something that is no token of this broker.
+    #[error(
+        "since:{token:?} is neither a token of a message of {destination} nor a time (RFC 3339)"
+    )]
+    InvalidToken {
+        /// What was given.
+        token: String,
+        /// The destination.
+        destination: String,
+    },
     /// The engine behind the broker cannot be reached at present.
     #[error("{engine} cannot be reached at present")]
     Unavailable {
@@ -62,9 +84,11 @@ impl BrokerError {
     /// The short text for an ERROR frame's `message` header; the error's own text is its body.
     pub fn summary(&self) -> &'static str {
         match self {
-            Self::Destination(_) => "invalid destination",
+            Self::Destination(_) | Self::SentToPattern { .. } => "invalid destination",
             Self::UnknownDestination { .. } => "unknown destination",
             Self::Unsupported { .. } => "not supported",
+            Self::NoHistory { .. } => "no history",
+            Self::InvalidToken { .. } => "invalid token",
             Self::Full { .. } => "destination full",
             Self::AllFull { .. } => "queues full",
             Self::Unavailable { .. } | Self::Closed => "broker unavailable",

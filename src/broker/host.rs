@@ -6,6 +6,13 @@ pub trait Host: Send + Sync {
     /// published.
     fn hand_over(&self, work: Work);
 
+    /// A number that no other run of the program has, drawn at random: it tells the
+    /// [tokens](crate::session::Token) that were given in this run from those of an earlier one.
+    /// It does not change. Default: 0, for programs whose clients do not outlive them.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
     /// The broker's [`next_deadline`](super::Broker::next_deadline) has changed.
     fn deadline_changed(&self) {}
 }

@@ -9,11 +9,15 @@
 
 mod capabilities;
 mod destination;
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod engine;
 mod error;
 mod history;
 mod host;
 mod memory;
 mod message;
+#[cfg(all(test, stompbox_loom))]
+mod models;
 mod outcome;
 mod outlet;
 mod pattern;

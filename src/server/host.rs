@@ -1,4 +1,5 @@
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle as Runtime;
@@ -14,6 +15,7 @@ use super::clock;
 pub(super) struct ServerHost {
     runtime: OnceLock<Runtime>,
     deadline_changed: Notify,
+    epoch: OnceLock<u64>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -54,9 +56,19 @@ impl Host for ServerHost {
         }
     }
 
+    fn epoch(&self) -> u64 {
+        *self.epoch.get_or_init(|| getrandom::u64().unwrap_or_else(|_| started()))
+    }
+
     fn deadline_changed(&self) {
         self.deadline_changed.notify_one();
     }
+}
+
+/// The time of day in nanoseconds: the next best to tell two runs apart.
+fn started() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or_default()
 }
 
 async fn run(mut work: Option<Work>) {

@@ -29,6 +29,8 @@ mod host;
 mod lent;
 mod linger;
 mod listener;
+#[cfg(all(test, stompbox_loom))]
+mod models;
 mod outlet;
 mod principal;
 mod publisher;

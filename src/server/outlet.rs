@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use parking_lot::Mutex;
 
 use crate::broker::{Outlet, Taken};
+use crate::locks::Mutex;
 use crate::session::{Delivery, Leaving, Refusal, SessionSettings, SubscriptionKey};
 use crate::websocket::Opcode;
 
@@ -49,7 +49,8 @@ struct State {
     blocked_since: Instant,
     /// How much it has taken since then.
     progress: usize,
-    /// Subscriptions to queues for which something waited that the queue must be told of.
+    /// Subscriptions for which something waited that the broker must be told of: messages of a queue
+    /// or of history.
     stalled: Vec<SubscriptionKey>,
     /// Wakes the connection's task.
     owner: Waker,
@@ -122,8 +123,8 @@ impl ConnectionOutlet {
         state.notice.take()
     }
 
-    /// The subscriptions to queues for which nothing waits any more, with their destinations. The
-    /// owner asks after each time that it has worked on the connection.
+    /// The subscriptions that the broker waits for and for which nothing waits any more, with their
+    /// destinations. The owner asks after each time that it has worked on the connection.
     pub(super) fn resumed(&self) -> Vec<(SubscriptionKey, Box<str>)> {
         let state = &mut *self.state.lock();
         if state.blocked || state.stalled.is_empty() {
@@ -186,8 +187,11 @@ impl Outlet for ConnectionOutlet {
             state.write_deliveries(&self.socket, to, deliveries, now)
         };
         // Only deliveries of queues have tags.
-        let of_queue = deliveries.first().is_some_and(|delivery| delivery.tag() != 0);
-        if taken == Taken::Queued && of_queue && !state.stalled.contains(&to) {
+        let is_awaited = |delivery: &Delivery| delivery.tag() != 0 || delivery.is_retained();
+        if taken == Taken::Queued
+            && deliveries.first().is_some_and(is_awaited)
+            && !state.stalled.contains(&to)
+        {
             state.stalled.push(to);
         }
         taken

@@ -4,10 +4,11 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::locks::Mutex;
 
 /// The two ends of one connection's bytes. Reading is the owner's; writing is anybody's, under the
 /// lock of the connection's outlet.

@@ -57,6 +57,31 @@ impl Token {
         Self(Kind::Position { epoch, position })
     }
 
+    /// The epoch and the position in the text of a token that was made by
+    /// [`position`](Self::position).
+    ///
+    /// ```
+    /// use stompbox::session::Token;
+    ///
+    /// assert_eq!(Token::parse_position("1f-42"), Some((0x1f, 42)));
+    /// assert_eq!(Token::parse_position("1F-042"), None);
+    /// ```
+    pub fn parse_position(text: &str) -> Option<(u64, u64)> {
+        let (epoch, position) = text.split_once('-')?;
+        let parsed = (u64::from_str_radix(epoch, 16).ok()?, position.parse().ok()?);
+        // Each place is written in one way only.
+        let same = Self::position(parsed.0, parsed.1).to_string() == text;
+        same.then_some(parsed)
+    }
+
+    /// The text of a token that was made by [`new`](Self::new).
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Position { .. } => None,
+            Kind::Text(text) => Some(text),
+        }
+    }
+
     /// Gives the header's value in parts.
     pub(super) fn write(&self, mut push: impl FnMut(&[u8])) {
         match &self.0 {

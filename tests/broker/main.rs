@@ -8,10 +8,13 @@
 )]
 
 mod destinations;
+mod history;
 mod outcomes;
+mod patterns;
 mod queues;
 mod recorder;
 mod router;
 mod router_model;
+mod storm;
 mod topics;
 mod transactions;

@@ -26,6 +26,8 @@ pub(crate) struct Got {
     pub(crate) body: String,
     pub(crate) tag: u64,
     pub(crate) redelivered: bool,
+    pub(crate) token: Option<String>,
+    pub(crate) gap: bool,
 }
 
 impl Recorder {
@@ -44,11 +46,29 @@ impl Recorder {
 
     /// From now on it takes nothing: its connection has gone.
     pub(crate) fn go(&self) {
-        *self.answer.lock() = Taken::Gone;
+        self.answer(Taken::Gone);
+    }
+
+    /// What it says from now on to what it is delivered.
+    pub(crate) fn answer(&self, answer: Taken) {
+        *self.answer.lock() = answer;
     }
 
     pub(crate) fn bodies(&self) -> Vec<String> {
         self.got.lock().iter().map(|got| got.body.clone()).collect()
+    }
+
+    /// The bodies of those that said that messages are missing before them.
+    pub(crate) fn gaps(&self) -> Vec<String> {
+        let got = self.got.lock();
+        got.iter().filter(|got| got.gap).map(|got| got.body.clone()).collect()
+    }
+
+    /// The token of the delivery with this body.
+    pub(crate) fn token_of(&self, body: &str) -> String {
+        let got = self.got.lock();
+        let token = got.iter().find(|got| got.body == body).and_then(|got| got.token.clone());
+        token.expect("it has a token")
     }
 
     pub(crate) fn got(&self) -> Vec<Got> {
@@ -73,6 +93,8 @@ impl Outlet for Recorder {
                 body: String::from_utf8(delivery.message().body().to_vec()).expect("text"),
                 tag: delivery.tag(),
                 redelivered: delivery.is_redelivered(),
+                token: delivery.token().map(ToString::to_string),
+                gap: delivery.has_gap(),
             };
             self.got.lock().push(got.clone());
             if let Some(reaction) = &self.reaction {
@@ -80,6 +102,15 @@ impl Outlet for Recorder {
             }
         }
         answer
+    }
+}
+
+/// An outlet that takes everything and keeps nothing.
+pub(crate) struct Nowhere;
+
+impl Outlet for Nowhere {
+    fn deliver(&self, _: SubscriptionKey, _: &[Delivery], _: Instant) -> Taken {
+        Taken::Written
     }
 }
 

@@ -16,7 +16,7 @@ fn route(router: &Router, name: &str, body: &str) {
 }
 
 fn join(router: &Router, connection: u64, outlet: &Arc<Recorder>) -> bool {
-    router.subscribe(&destination(ROOM), subscriber(connection, outlet))
+    router.subscribe(&destination(ROOM), subscriber(connection, outlet), &mut turn())
 }
 
 fn recorders(count: usize) -> Vec<Arc<Recorder>> {
@@ -67,11 +67,11 @@ fn every_subscriber_gets_every_message_once_and_in_order() {
 fn who_joins_within_a_turn_gets_what_is_routed_after_that() {
     let outlets = recorders(2);
     let router = room(&outlets[..1]);
-    let mut turn = turn();
-    drop(router.route(&destination(ROOM), delivery("before"), &mut turn));
+    let mut open = turn();
+    drop(router.route(&destination(ROOM), delivery("before"), &mut open));
     join(&router, 1, &outlets[1]);
-    drop(router.route(&destination(ROOM), delivery("after"), &mut turn));
-    drop(turn);
+    drop(router.route(&destination(ROOM), delivery("after"), &mut open));
+    drop(open);
     assert_eq!(outlets[0].bodies(), ["before", "after"]);
     assert_eq!(outlets[1].bodies(), ["after"]);
 }
@@ -284,7 +284,7 @@ fn a_turn_delivers_to_each_of_its_destinations() {
     let router = Router::new();
     for (connection, outlet) in (0..).zip(&outlets) {
         let name = destination(&format!("/topic/{connection}"));
-        router.subscribe(&name, subscriber(connection, outlet));
+        router.subscribe(&name, subscriber(connection, outlet), &mut turn());
     }
     let mut turn = turn();
     for body in ["a", "b"] {

@@ -73,7 +73,7 @@ proptest! {
                 Step::Subscribe(d, c) => {
                     let outlet = outlets.entry((d, c)).or_insert_with(Recorder::new);
                     let first = !model.live.keys().any(|(other, _)| *other == d);
-                    prop_assert_eq!(router.subscribe(&name(d), subscriber(c.into(), outlet)), first);
+                    prop_assert_eq!(router.subscribe(&name(d), subscriber(c.into(), outlet), &mut turn()), first);
                 }
                 Step::Unsubscribe(d, c) => {
                     let others = model.live.keys().filter(|who| who.0 == d && who.1 != c).count();

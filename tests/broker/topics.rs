@@ -1,6 +1,6 @@
 //! Topics of the in-memory broker, and what it refuses.
 
-use stompbox::broker::{Broker, BrokerError, Capability, MemoryBroker};
+use stompbox::broker::{BrokerError, MemoryBroker};
 
 use crate::recorder::{Calls, Recorder, destination, subscriber};
 
@@ -42,19 +42,4 @@ fn prefixes_are_added_with_or_without_a_slash() {
     broker.sends("/topic/a", "x").unwrap();
     assert_eq!(broker.queued(&destination("/work/a")), 1);
     assert!(broker.sends("/broadcasts/a", "x").is_err());
-}
-
-#[test]
-fn a_pattern_is_refused_by_capability() {
-    let broker = MemoryBroker::new();
-    assert!(!broker.capabilities().supports(Capability::Patterns));
-    for name in ["/topic/*", "/queue/#", "/topic/**/x"] {
-        let unsupported = BrokerError::Unsupported {
-            capability: Capability::Patterns,
-            destination: name.to_owned(),
-        };
-        let subscribed = broker.joins(name, subscriber(0, &Recorder::new()));
-        assert_eq!(subscribed, Err(unsupported.clone()));
-        assert_eq!(broker.sends(name, "x"), Err(unsupported));
-    }
 }

@@ -54,7 +54,7 @@ fn s6_nothing_is_applied_if_one_is_refused() {
     let refused = broker.commits(queues(&["/queue/a", "/nobody/handles/this"]));
     assert!(matches!(refused, Err(BrokerError::UnknownDestination { .. })), "{refused:?}");
     let refused = broker.commits(queues(&["/queue/a", "/topic/*"]));
-    assert!(matches!(refused, Err(BrokerError::Unsupported { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(BrokerError::SentToPattern { .. })), "{refused:?}");
 
     assert!(topic.bodies().is_empty());
     assert_eq!((broker.queues(), broker.queued_bytes()), (0, 0), "nothing is left of them");

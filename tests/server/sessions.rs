@@ -131,7 +131,7 @@ async fn what_the_broker_cannot_do_is_refused_and_not_ignored() {
         assert!(detail.contains(&format!("does not support {capability}")), "{detail}");
     }
     let mut peer = Peer::connected(address).await;
-    peer.send("SUBSCRIBE\nid:0\ndestination:/topic/*\n\n").await;
+    peer.send("SUBSCRIBE\nid:0\ndestination:/queue/*\n\n").await;
     assert_eq!(peer.error().await.0, "not supported");
 }
 

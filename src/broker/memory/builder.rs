@@ -22,6 +22,7 @@ pub struct MemoryBrokerBuilder {
     pub(super) queues: Vec<String>,
     pub(super) rules: DestinationRules,
     pub(super) total_bytes: usize,
+    pub(super) history_bytes: usize,
 }
 
 impl MemoryBrokerBuilder {
@@ -29,12 +30,16 @@ impl MemoryBrokerBuilder {
     /// bounded as well.
     pub const DEFAULT_TOTAL_BYTES: usize = 256 << 20;
 
+    /// The most bytes that all topics keep together for subscribers who come late.
+    pub const DEFAULT_HISTORY_BYTES: usize = 64 << 20;
+
     pub(super) fn new() -> Self {
         Self {
             topics: vec!["/topic".to_owned()],
             queues: vec!["/queue".to_owned()],
             rules: DestinationRules::default(),
             total_bytes: Self::DEFAULT_TOTAL_BYTES,
+            history_bytes: Self::DEFAULT_HISTORY_BYTES,
         }
     }
 
@@ -74,11 +79,20 @@ impl MemoryBrokerBuilder {
         self
     }
 
+    /// Sets how many bytes all topics keep together at the most for subscribers who come late. What
+    /// would expire soonest is dropped first, whichever topic it is of.
+    #[must_use]
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.history_bytes = bytes;
+        self
+    }
+
     /// Makes the broker.
     pub fn build(self) -> MemoryBroker {
+        let rules = Arc::new(self.rules.clone());
         MemoryBroker {
-            queues: Queues::new(Arc::new(self.rules.clone()), self.total_bytes),
-            router: Router::new(),
+            queues: Queues::new(Arc::clone(&rules), self.total_bytes),
+            router: Router::with_history(rules, self.history_bytes),
             settings: self,
         }
     }

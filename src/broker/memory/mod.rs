@@ -5,13 +5,15 @@ mod queue;
 mod queues;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::frame::SharedMessage;
-use crate::session::Delivery;
+use crate::session::{Delivery, Token};
 
 use super::{
-    Broker, BrokerError, Capabilities, Capability, Destination, Host, Message, Operation, Outcome,
-    Router, Settle, SlowConsumer, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    Broker, BrokerError, Capabilities, Capability, Destination, HistoryRequest, Host, Message,
+    Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    TransactionGuarantee, Turn,
 };
 
 pub use builder::MemoryBrokerBuilder;
@@ -20,7 +22,10 @@ use queues::Queues;
 /// The broker built in: topics and queues in memory, for one node.
 ///
 /// - `/topic/…`: a message goes to every subscriber that is there when it is published, in the order
-///   of publishing. Without subscribers it is dropped.
+///   of publishing. Without subscribers it is dropped, unless a [rule](MemoryBrokerBuilder::rule)
+///   says that the topic keeps its last messages: each carries a token then, and a subscriber may
+///   ask for those [since](super::HistoryRequest) a token or a time, and lives on from there. A
+///   pattern such as `/topic/room/*` can be subscribed to; it has no history.
 /// - `/queue/…`: a message goes to one of the consumers and waits while there is none. It is gone
 ///   when its consumer acknowledged it or, in mode `auto`, when it was delivered; what a consumer
 ///   leaves unsettled goes back to its old place. What a queue and all queues hold is bounded:
@@ -91,21 +96,41 @@ impl MemoryBroker {
                 rest.is_some_and(|rest| rest.starts_with('/'))
             })
         };
-        if destination.is_pattern() {
-            return Err(BrokerError::Unsupported {
-                capability: Capability::Patterns,
-                destination: destination.to_string(),
-            });
-        }
         if begins(&self.settings.topics) {
             Ok(Kind::Topic)
         } else if begins(&self.settings.queues) {
+            if destination.is_pattern() {
+                return Err(unsupported(Capability::Patterns, destination));
+            }
             Ok(Kind::Queue)
         } else {
             Err(BrokerError::UnknownDestination {
                 destination: destination.to_string(),
                 known: self.settings.prefixes(),
             })
+        }
+    }
+
+    /// Refuses to give history where there is none: to ignore the wish would be to promise it.
+    fn check_history(
+        &self,
+        kind: Kind,
+        destination: &Destination,
+        request: Option<&HistoryRequest>,
+    ) -> Result<(), BrokerError> {
+        let Some(request) = request else { return Ok(()) };
+        if kind == Kind::Queue || destination.is_pattern() {
+            return Err(unsupported(Capability::History, destination));
+        }
+        if self.settings.rules.policy(destination).retention.is_none() {
+            return Err(BrokerError::NoHistory { destination: destination.to_string() });
+        }
+        match request {
+            HistoryRequest::After(token) if Token::parse_position(token).is_none() => {
+                let (token, destination) = (token.to_string(), destination.to_string());
+                Err(BrokerError::InvalidToken { token, destination })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -116,6 +141,9 @@ impl MemoryBroker {
             Operation::Settle(settle) => return Ok(Step::Settle(settle)),
         };
         let destination = message.destination().clone();
+        if destination.is_pattern() {
+            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
+        }
         match self.kind(&destination)? {
             Kind::Topic => Ok(Step::Route(destination, message.into_shared())),
             Kind::Queue => {
@@ -148,6 +176,10 @@ impl MemoryBroker {
     }
 }
 
+fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
+    BrokerError::Unsupported { capability, destination: destination.to_string() }
+}
+
 impl Default for MemoryBroker {
     fn default() -> Self {
         Self::new()
@@ -159,6 +191,8 @@ impl Broker for MemoryBroker {
         Capabilities {
             queues: true,
             settle: true,
+            patterns: true,
+            history: self.settings.rules.keep_history(),
             transactions: TransactionGuarantee::Atomic,
             ..Capabilities::default()
         }
@@ -181,10 +215,13 @@ impl Broker for MemoryBroker {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> Outcome {
-        match self.kind(destination) {
+        let kind = self.kind(destination).and_then(|kind| {
+            self.check_history(kind, destination, subscriber.history.as_ref()).map(|()| kind)
+        });
+        match kind {
             Err(error) => return error.into(),
             Ok(Kind::Topic) => {
-                self.router.subscribe(destination, subscriber);
+                self.router.subscribe(destination, subscriber, turn);
             }
             Ok(Kind::Queue) => self.queues.join(destination, subscriber, turn),
         }
@@ -208,11 +245,24 @@ impl Broker for MemoryBroker {
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        self.queues.resume(destination, subscriber, turn);
+        match self.kind(destination) {
+            Ok(Kind::Topic) => self.router.resume(destination, subscriber, turn),
+            Ok(Kind::Queue) => self.queues.resume(destination, subscriber, turn),
+            // It has no subscribers.
+            Err(_) => {}
+        }
     }
 
     fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
         self.settings.rules.policy(destination).slow_consumer.clone()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.router.next_deadline()
+    }
+
+    fn handle_deadline(&self, turn: &mut Turn) {
+        self.router.handle_deadline(turn.now());
     }
 
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {

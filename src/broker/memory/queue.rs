@@ -3,9 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use parking_lot::Mutex;
-
 use crate::frame::SharedMessage;
+use crate::locks::Mutex;
 use crate::session::{Delivery, Settlement};
 
 use super::super::{BrokerError, Destination, Settle, Subscriber, SubscriberId, Taken};

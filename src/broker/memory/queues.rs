@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use crate::frame::SharedMessage;
+use crate::locks::RwLock;
 
 use super::super::{
     BrokerError, Destination, DestinationRules, Settle, Subscriber, SubscriberId, Turn,

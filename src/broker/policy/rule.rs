@@ -110,9 +110,10 @@ impl DestinationRules {
         self.rules.iter().find(matching).map_or(&self.otherwise, DestinationRule::policy)
     }
 
-    /// Whether any rule keeps history.
+    /// Whether any destination keeps history.
     pub fn keep_history(&self) -> bool {
-        self.rules.iter().any(|rule| !rule.policy.retention.is_none())
+        let rules = self.rules.iter().map(|rule| &rule.policy);
+        rules.chain([&self.otherwise]).any(|policy| !policy.retention.is_none())
     }
 }
 

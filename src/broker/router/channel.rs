@@ -1,72 +1,87 @@
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use crate::locks::Mutex;
+use crate::session::{Delivery, Token};
 
-use crate::session::Delivery;
-
-use super::super::{Completer, Host, Outcome, Subscriber, SubscriberId};
+use super::super::{
+    Completer, Destination, HistoryRequest, Host, Outcome, Subscriber, SubscriberId, Taken,
+};
+use super::batch::{Batch, Pending};
 use super::flush::Flush;
+use super::history::{History, Reading, Slice};
+use super::log::Start;
+use super::members::{Member, Members};
+use super::patterns::PatternSet;
+use super::shared::Shared;
+use super::table::Table;
 
-/// One destination with subscribers: who they are, and what waits to be delivered to them.
+/// One destination that is in use: who listens, and what waits to be delivered to them.
 ///
-/// The lock is never held while something is delivered. A flush takes the queue and a snapshot of
-/// the members, and whoever publishes meanwhile appends to the queue and leaves.
+/// The lock is never held while something is delivered. A flush takes what waits and a snapshot of
+/// the members, and whoever publishes meanwhile appends to what waits and leaves.
+///
+/// A channel is made when somebody subscribes to its destination, or when something is published
+/// that a pattern matches; it is [closed](Self::close) when nobody subscribes, nothing waits and
+/// nobody delivers. Whoever has found it before that is refused and looks again, so that messages
+/// of one destination never take two ways.
 pub(in super::super) struct Channel {
+    destination: Destination,
+    table: Weak<Table>,
+    shared: Arc<Shared>,
     state: Mutex<State>,
-    host: Arc<OnceLock<Arc<dyn Host>>>,
 }
 
 #[derive(Default)]
 struct State {
     /// What was routed and not yet taken by a flush.
-    queue: Vec<Delivery>,
+    pending: Pending,
     /// The position of the next message routed.
     next: u64,
     /// Whether somebody is delivering.
     flushing: bool,
-    /// What `queue` takes, in bytes.
-    bytes: usize,
-    /// Who waits until there is room in `queue` again.
+    /// Who waits until there is room again.
     waiters: Vec<Completer>,
-    /// What a flush took and was given up with: goes before the queue.
+    /// What a flush took and was given up with: goes before what is pending.
     left_over: Option<Batch>,
-    members: Vec<Member>,
-    /// Where in `members` each subscriber is, so that leaving does not search 100,000 others.
-    places: HashMap<SubscriberId, usize>,
-    /// `members` as the flushes share it; made again at the first flush after a change.
-    snapshot: Option<Arc<[Member]>>,
+    members: Members,
+    /// The patterns that match, as of this generation of them.
+    matching: Vec<Arc<PatternSet>>,
+    generation: u64,
+    /// What is kept, where anything is to be.
+    history: Option<Box<History>>,
+    closed: bool,
 }
 
-/// A subscriber and the position at which it joined.
-#[derive(Clone)]
-pub(super) struct Member {
-    pub(super) subscriber: Subscriber,
-    /// The first position that it is delivered.
-    pub(super) from: u64,
+/// The channel has been removed, and there may be another one, to which this belongs.
+#[derive(Debug)]
+pub(super) struct Closed<T>(pub(super) T);
+
+/// What there is to do for whoever flushes.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// To deliver a batch.
+    Batch,
+    /// To deliver history to somebody who is reading it.
+    Slice(Slice),
+    /// More history, which was not asked for.
+    Later,
+    /// Nothing: the flush has ended.
+    Ended,
+    /// As `Ended`, and the channel is not used any more.
+    Idle,
 }
 
-/// What one round of a flush delivers.
-pub(super) struct Batch {
-    pub(super) deliveries: Vec<Delivery>,
-    /// The position of the first of them.
-    pub(super) first: u64,
-    pub(super) members: Arc<[Member]>,
-    /// The next of the members to deliver to.
-    pub(super) cursor: usize,
+/// What a flush does first, where there is both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A batch.
+    BatchFirst,
+    /// A slice of history.
+    SliceFirst,
+    /// It has no time left for history.
+    NoSlice,
 }
-
-impl Batch {
-    /// The deliveries that are for this member: what was routed before it joined is not.
-    pub(super) fn for_member(&self, member: &Member) -> &[Delivery] {
-        let skipped = usize::try_from(member.from.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        self.deliveries.get(skipped..).unwrap_or_default()
-    }
-}
-
-/// The most deliveries that a queue keeps room for while nothing is in it.
-const KEPT_CAPACITY: usize = 8;
 
 /// How many bytes may wait to be delivered at one destination. What is published beyond that takes
 /// its place all the same, but its outcome is pending: a connection that has many such outcomes is
@@ -74,50 +89,166 @@ const KEPT_CAPACITY: usize = 8;
 const WAITING_BYTES: usize = 4 << 20;
 
 impl Channel {
-    pub(super) fn new(host: Arc<OnceLock<Arc<dyn Host>>>) -> Self {
-        Self { state: Mutex::default(), host }
+    pub(super) fn new(
+        destination: Destination,
+        table: Weak<Table>,
+        shared: Arc<Shared>,
+        now: Instant,
+    ) -> Self {
+        let (next, retention) = (shared.first_position(), shared.retention(&destination));
+        let made = || Box::new(History::new(retention, next, shared.retained.lost(now)));
+        let history = (!retention.is_none()).then(made);
+        let state = State { next, history, ..State::default() };
+        Self { destination, table, shared, state: Mutex::new(state) }
     }
 
-    /// Adds a subscriber, or replaces the one with its id.
-    pub(super) fn join(&self, subscriber: Subscriber) {
+    pub(super) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Adds a subscriber, or replaces the one with its id. Returns whether it is the first one.
+    pub(super) fn join(
+        &self,
+        mut subscriber: Subscriber,
+        now: Instant,
+    ) -> Result<bool, Closed<Subscriber>> {
         let state = &mut *self.state.lock();
-        let place = *state.places.entry(subscriber.id).or_insert(state.members.len());
-        let member = Member { subscriber, from: state.next };
-        match state.members.get_mut(place) {
-            Some(same) => *same = member,
-            None => state.members.push(member),
+        if state.closed {
+            return Err(Closed(subscriber));
         }
-        state.snapshot = None;
+        let first = state.subscribers() == 0;
+        state.remove(subscriber.id);
+        let start = subscriber.history.take().map(|request| match &state.history {
+            Some(history) => history.log.start(&request, self.shared.epoch(), now),
+            // Nothing is kept, and nobody knows what there was.
+            None => {
+                let gap = !matches!(request, HistoryRequest::Last(_));
+                Start { position: state.next, gap }
+            }
+        });
+        let start = start.unwrap_or(Start { position: state.next, gap: false });
+        match &mut state.history {
+            Some(history) if start.position < state.next => history.join(subscriber, start),
+            _ => {
+                let Start { position: from, gap } = start;
+                state.members.insert(Member { subscriber, from, gap });
+            }
+        }
+        Ok(first)
     }
 
     /// Returns whether nobody is left because of this.
     pub(super) fn leave(&self, subscriber: SubscriberId) -> bool {
         let state = &mut *self.state.lock();
-        let Some(place) = state.places.remove(&subscriber) else { return false };
-        state.members.swap_remove(place);
-        if let Some(moved) = state.members.get(place) {
-            state.places.insert(moved.subscriber.id, place);
-        }
-        state.snapshot = None;
-        state.members.is_empty()
+        state.remove(subscriber) && state.subscribers() == 0
     }
 
     pub(super) fn subscribers(&self) -> usize {
-        self.state.lock().members.len()
+        self.state.lock().subscribers()
     }
 
-    /// Appends to what waits to be delivered. The outcome is pending if that is too much.
-    pub(super) fn append(&self, delivery: Delivery) -> Outcome {
-        let state = &mut *self.state.lock();
-        state.bytes += delivery.message().size();
-        state.queue.push(delivery);
-        state.next += 1;
-        if state.bytes <= WAITING_BYTES {
-            return Outcome::done();
+    /// A subscriber's outlet has written what it kept of history: it goes on.
+    pub(super) fn resume(&self, subscriber: SubscriberId) {
+        if let Some(history) = &mut self.state.lock().history {
+            history.resume(subscriber);
         }
-        let (completer, outcome) = Outcome::pending();
-        state.waiters.push(completer);
-        outcome
+    }
+
+    /// A subscriber was told that messages are missing.
+    pub(super) fn told_of_gap(&self, subscriber: SubscriberId) {
+        if let Some(member) = self.state.lock().members.get_mut(subscriber) {
+            member.gap = false;
+        }
+    }
+
+    /// Appends to what waits to be delivered, and to what is kept. The outcome is pending if too
+    /// much waits.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        delivery: Delivery,
+        now: Instant,
+    ) -> Result<Outcome, Closed<Delivery>> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.closed {
+            return Err(Closed(delivery));
+        }
+        let mut due = None;
+        let delivery = match &mut state.history {
+            Some(history) => {
+                let delivery = self.with_token(delivery, state.next);
+                history.log.append(delivery.clone(), now, &self.shared.retained);
+                due = history.register();
+                delivery
+            }
+            None => delivery,
+        };
+        state.pending.push(delivery, self.shared.patterns.joins());
+        state.next += 1;
+        let outcome = if state.pending.bytes <= WAITING_BYTES {
+            Outcome::done()
+        } else {
+            let (completer, outcome) = Outcome::pending();
+            state.waiters.push(completer);
+            outcome
+        };
+        drop(guard);
+        if let Some(due) = due
+            && self.shared.retained.insert(Arc::downgrade(self), due)
+            && let Some(host) = self.shared.host()
+        {
+            host.deadline_changed();
+        }
+        Ok(outcome)
+    }
+
+    /// A message that an engine ordered has a token of its own; any other gets its position.
+    fn with_token(&self, delivery: Delivery, position: u64) -> Delivery {
+        if delivery.token().is_some() {
+            return delivery;
+        }
+        delivery.with_token(Token::position(self.shared.epoch(), position))
+    }
+
+    /// Drops what has expired. Returns when the next message does.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let history = &mut self.state.lock().history;
+        let history = history.as_deref_mut()?;
+        history.log.expire(now, &self.shared.retained);
+        history.registered_until()
+    }
+
+    /// Drops the messages that expire until then, or all of them, for as long as all destinations
+    /// together keep too much. Returns when the next message expires.
+    pub(super) fn evict(&self, until: Option<Instant>) -> Option<Instant> {
+        let all = &self.shared.retained;
+        let history = &mut self.state.lock().history;
+        let history = history.as_deref_mut()?;
+        let goes = |due| until.is_none_or(|until| due <= until);
+        while all.is_over() && history.log.due().is_some_and(goes) {
+            history.log.drop_oldest(all);
+        }
+        history.registered_until()
+    }
+
+    /// Closes the channel if it is not used any more.
+    pub(super) fn close(&self) -> bool {
+        let state = &mut *self.state.lock();
+        if state.is_idle() && !state.closed {
+            state.closed = true;
+            self.shared.leave_off_at(state.next);
+            if let Some(history) = &state.history {
+                self.shared.retained.lose(history.log.lost());
+            }
+        }
+        state.closed
+    }
+
+    /// Removes the channel from its router if it is not used any more.
+    pub(super) fn retire(self: &Arc<Self>) {
+        if let Some(table) = self.table.upgrade() {
+            table.retire(self);
+        }
     }
 
     /// Delivers what waits, unless somebody else is at it, who then takes it along.
@@ -128,42 +259,62 @@ impl Channel {
     }
 
     /// Becomes the one who flushes, if there is something to do and nobody is at it.
-    pub(super) fn begin_flush(&self) -> bool {
+    fn begin_flush(&self) -> bool {
         let state = &mut *self.state.lock();
-        let waits = !state.queue.is_empty() || state.left_over.is_some();
-        let begin = !state.flushing && waits;
+        let begin = !state.flushing && state.is_waiting();
         state.flushing |= begin;
         begin
     }
 
-    /// Takes what another flush left over, or all that waits; ends the flush where nothing does.
-    pub(super) fn next_batch(&self, mut spent: Vec<Delivery>) -> Option<Batch> {
-        spent.clear();
-        if spent.capacity() > KEPT_CAPACITY {
-            spent = Vec::new();
-        }
+    /// What there is to do next: a batch, which is put into `batch`, or a slice of history, which is
+    /// put into `slice`. Ends the flush where there is neither.
+    pub(super) fn next(&self, batch: &mut Batch, slice: &mut Vec<Delivery>, order: Order) -> Next {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        if let Some(batch) = state.left_over.take() {
-            return Some(batch);
+        slice.clear();
+        if let Some(left_over) = state.left_over.take() {
+            *batch = left_over;
+            return Next::Batch;
         }
-        if state.queue.is_empty() {
-            state.queue = spent;
+        if order == Order::SliceFirst || state.pending.is_empty() {
+            if order == Order::NoSlice && state.is_read() {
+                return Next::Later;
+            }
+            if let Some(read) = state.read(slice) {
+                return Next::Slice(read);
+            }
+        }
+        if state.pending.is_empty() {
+            state.pending.keep_room(batch);
             state.flushing = false;
-            return None;
+            return if state.is_idle() { Next::Idle } else { Next::Ended };
         }
-        let deliveries = std::mem::replace(&mut state.queue, spent);
-        let first = state.next - deliveries.len() as u64;
-        let members = state.snapshot.get_or_insert_with(|| state.members.as_slice().into());
-        let batch = Batch { deliveries, first, members: Arc::clone(members), cursor: 0 };
-        state.bytes = 0;
+        self.fill(batch, state);
         let waiters = std::mem::take(&mut state.waiters);
         drop(guard);
         // They are woken, which is no work for under a lock.
         for waiter in waiters {
             waiter.complete(Ok(()));
         }
-        Some(batch)
+        Next::Batch
+    }
+
+    /// Moves what is pending to `batch`, with those that it is for.
+    fn fill(&self, batch: &mut Batch, state: &mut State) {
+        state.pending.move_to(batch, state.next);
+        if state.generation != self.shared.patterns.generation() {
+            let matching = &mut state.matching;
+            state.generation = self.shared.patterns.find_matching(&self.destination, matching);
+        }
+        let matching = state.matching.iter().map(|set| set.snapshot());
+        batch.set_listeners(state.members.snapshot(), matching);
+    }
+
+    /// A slice of history was delivered.
+    pub(super) fn taken(&self, slice: &Slice, taken: Taken) {
+        if let Some(history) = &mut self.state.lock().history {
+            history.taken(slice, taken);
+        }
     }
 
     /// Gives up flushing, in the middle of a batch perhaps. What is left of it, and what waits, is
@@ -175,12 +326,52 @@ impl Channel {
     }
 
     pub(super) fn host(&self) -> Option<&Arc<dyn Host>> {
-        self.host.get()
+        self.shared.host()
+    }
+}
+
+impl State {
+    fn subscribers(&self) -> usize {
+        self.members.len() + self.history.as_ref().map_or(0, |history| history.readers())
+    }
+
+    /// Returns whether it was there.
+    fn remove(&mut self, subscriber: SubscriberId) -> bool {
+        let read = self.history.as_mut().is_some_and(|history| history.leave(subscriber));
+        self.members.remove(subscriber) || read
+    }
+
+    /// Whether somebody reads history, and may go on.
+    fn is_read(&self) -> bool {
+        self.history.as_ref().is_some_and(|history| history.is_ready())
+    }
+
+    /// Whether there is something to deliver.
+    fn is_waiting(&self) -> bool {
+        !self.pending.is_empty() || self.left_over.is_some() || self.is_read()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.members.is_empty()
+            && !self.flushing
+            && !self.is_waiting()
+            && self.history.as_ref().is_none_or(|history| history.is_idle())
+    }
+
+    /// The next slice of history for somebody. Those that are at the end become members.
+    fn read(&mut self, slice: &mut Vec<Delivery>) -> Option<Slice> {
+        let history = self.history.as_deref_mut()?;
+        loop {
+            match history.read(slice)? {
+                Reading::Slice(read) => return Some(read),
+                Reading::CaughtUp(member) => self.members.insert(member),
+            }
+        }
     }
 }
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Channel").finish_non_exhaustive()
+        f.debug_struct("Channel").field("destination", &self.destination).finish_non_exhaustive()
     }
 }

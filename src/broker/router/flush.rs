@@ -3,12 +3,15 @@ use std::time::Instant;
 
 use crate::session::Delivery;
 
-use super::channel::{Batch, Channel};
+use super::super::Taken;
+use super::batch::Batch;
+use super::channel::{Channel, Next, Order};
+use super::members::Member;
 
 /// How many deliveries one turn makes before it hands the rest over to the host: a publisher to a
 /// destination of 100,000 subscribers must not hold up its own connection and its worker thread.
 /// Much smaller budgets cost throughput: each hand-over is a task to be scheduled.
-const BUDGET: usize = 1_000;
+const BUDGET: usize = if cfg!(stompbox_loom) { 2 } else { 1_000 };
 
 /// The rest of a long flush, for the [`Host`](super::super::Host) to run.
 ///
@@ -35,16 +38,19 @@ impl From<Flush> for Work {
 /// nothing left; dropped earlier it gives back the mark and what it has not delivered.
 pub(super) struct Flush {
     channel: Arc<Channel>,
-    batch: Option<Batch>,
-    /// The deliveries of the last batch, for their room.
-    spent: Vec<Delivery>,
+    batch: Batch,
+    /// Whether there is something in `batch`.
+    delivering: bool,
+    /// Room for what is delivered of history.
+    slice: Vec<Delivery>,
     ended: bool,
 }
 
 impl Flush {
-    /// The caller has just got the channel's mark from `begin_flush`.
+    /// The caller has just got the channel's mark.
     pub(super) fn new(channel: Arc<Channel>) -> Self {
-        Self { channel, batch: None, spent: Vec::new(), ended: false }
+        let (batch, slice) = (Batch::default(), Vec::new());
+        Self { channel, batch, delivering: false, slice, ended: false }
     }
 
     /// Delivers all; what is more than a turn's budget is left to the host, if there is one.
@@ -60,34 +66,92 @@ impl Flush {
 
     /// Returns whether nothing is left.
     fn deliver(&mut self, now: Instant, mut budget: usize) -> bool {
+        let mut order = Order::BatchFirst;
         loop {
-            if self.batch.is_none() {
-                self.batch = self.channel.next_batch(std::mem::take(&mut self.spent));
+            if !self.deliver_batch(now, &mut budget) {
+                return false;
             }
-            let Some(batch) = &mut self.batch else {
-                self.ended = true;
-                return true;
+            // In turn, so that neither those who publish nor those who read keep the others waiting.
+            let next = match budget {
+                0 => Order::NoSlice,
+                _ => order,
             };
-            while let Some(member) = batch.members.get(batch.cursor) {
-                if budget == 0 {
-                    return false;
+            match self.channel.next(&mut self.batch, &mut self.slice, next) {
+                Next::Batch => {
+                    self.delivering = true;
+                    order = Order::SliceFirst;
                 }
-                budget -= 1;
-                batch.cursor += 1;
-                if let deliveries @ [_, ..] = batch.for_member(member) {
-                    // A member that is gone leaves by `unsubscribe`; here it is passed over.
-                    let _ = member.subscriber.deliver(deliveries, now);
+                Next::Slice(slice) => {
+                    budget = budget.saturating_sub(self.slice.len());
+                    let taken = slice.subscriber.deliver(&self.slice, now);
+                    self.channel.taken(&slice, taken);
+                    order = Order::BatchFirst;
+                }
+                Next::Later => return false,
+                Next::Ended => {
+                    self.ended = true;
+                    return true;
+                }
+                Next::Idle => {
+                    self.ended = true;
+                    self.channel.retire();
+                    return true;
                 }
             }
-            self.spent = self.batch.take().map(|batch| batch.deliveries).unwrap_or_default();
         }
+    }
+
+    /// Returns whether nothing is left of the batch.
+    fn deliver_batch(&mut self, now: Instant, budget: &mut usize) -> bool {
+        loop {
+            let members = self.batch.next();
+            if members.is_empty() {
+                break;
+            }
+            let served = members.len().min(*budget);
+            if served == 0 {
+                return false;
+            }
+            for member in members.iter().take(served) {
+                self.deliver_to(member, now);
+            }
+            *budget -= served;
+            self.batch.advance(served);
+        }
+        self.delivering = false;
+        true
+    }
+
+    /// Delivers the batch to a member. One that is gone leaves by `unsubscribe`; here it is passed
+    /// over.
+    fn deliver_to(&self, member: &Member, now: Instant) {
+        let deliveries = self.batch.deliveries_to(member);
+        if deliveries.is_empty() {
+            return;
+        }
+        let _ = if member.gap {
+            self.deliver_with_gap(member, deliveries, now)
+        } else {
+            member.subscriber.deliver(deliveries, now)
+        };
+    }
+
+    /// Delivers to a member that is to be told that messages are missing before these.
+    fn deliver_with_gap(&self, member: &Member, deliveries: &[Delivery], now: Instant) -> Taken {
+        self.channel.told_of_gap(member.subscriber.id);
+        let mut deliveries = deliveries.to_vec();
+        if let Some(first) = deliveries.first_mut() {
+            *first = first.clone().with_gap(true);
+        }
+        member.subscriber.deliver(&deliveries, now)
     }
 }
 
 impl Drop for Flush {
     fn drop(&mut self) {
         if !self.ended {
-            self.channel.abandon_flush(self.batch.take());
+            let left_over = self.delivering.then(|| std::mem::take(&mut self.batch));
+            self.channel.abandon_flush(left_over);
         }
     }
 }

@@ -1,29 +1,29 @@
 //! From a destination to the outlets of its subscribers on this node.
 
+mod batch;
 mod channel;
 mod flush;
+mod history;
+mod log;
+mod members;
+mod patterns;
+mod retained;
+mod shared;
+mod table;
+mod trie;
 
-use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
-use std::hash::BuildHasher;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
-
-use parking_lot::RwLock;
 
 use crate::session::Delivery;
 
-use super::{Destination, Host, Outcome, Subscriber, SubscriberId, Turn};
+use super::{Destination, DestinationRules, Host, Outcome, Subscriber, SubscriberId, Turn};
 
 pub(super) use channel::Channel;
+use channel::Closed;
 pub use flush::Work;
-
-/// How many locks the table of destinations is spread over. Publishers take a read lock of one of
-/// them for a look-up; only a destination's first subscriber and its last write.
-const SHARDS: usize = 64;
-
-/// A part of the table of destinations.
-type Shard = RwLock<HashMap<Destination, Arc<Channel>>>;
+use shared::Shared;
+use table::Table;
 
 /// Knows which subscriptions of this node listen to which destination, and delivers to all of them.
 ///
@@ -32,97 +32,176 @@ type Shard = RwLock<HashMap<Destination, Arc<Channel>>>;
 /// however many subscribers listen here: [`subscribe`](Self::subscribe) says when the first came,
 /// [`unsubscribe`](Self::unsubscribe) when the last left.
 ///
+/// A subscription is to one destination or to a pattern of them: `*` is one segment, `**` or `#` any
+/// number of segments, wherever it stands. A destination is found by a map and patterns by a trie,
+/// whose answer each destination in use keeps until a pattern comes or goes; so with 100,000
+/// patterns a message costs what it costs with those that match.
+///
 /// Deliveries of one destination are combined: whoever publishes while somebody else is delivering
 /// there leaves its message with them.
 pub struct Router {
-    shards: Box<[Shard]>,
-    hasher: RandomState,
-    host: Arc<OnceLock<Arc<dyn Host>>>,
+    table: Arc<Table>,
+    shared: Arc<Shared>,
 }
 
 impl Router {
     /// A router without subscribers.
     pub fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::new(),
-            host: Arc::default(),
-        }
+        Self { table: Arc::new(Table::new()), shared: Arc::default() }
+    }
+
+    /// A router whose destinations keep what these rules say, for subscribers who come late; all
+    /// together at most so many bytes, of which those go first that would have expired soonest.
+    ///
+    /// What is kept is given back in time only if [`handle_deadline`](Self::handle_deadline) is
+    /// called at [`next_deadline`](Self::next_deadline).
+    pub fn with_history(rules: Arc<DestinationRules>, bytes: usize) -> Self {
+        let shared = Arc::new(Shared::with_history(rules, bytes));
+        Self { table: Arc::new(Table::new()), shared }
     }
 
     /// Names the program that takes over flushes which would hold up a publisher. Without one,
     /// publishers do all of the work. Only the first call counts.
     pub fn attach(&self, host: Arc<dyn Host>) {
         // A second host is the caller's mistake, and the first one goes on serving.
-        drop(self.host.set(host));
+        self.shared.attach(host);
     }
 
-    /// Adds a subscriber: it is delivered what is routed from now on. Returns whether it is the
-    /// first one of its destination. One with the same id is replaced.
-    pub fn subscribe(&self, destination: &Destination, subscriber: Subscriber) -> bool {
-        let mut shard = self.shard(destination).write();
-        match shard.entry(destination.clone()) {
-            Entry::Occupied(channel) => {
-                channel.get().join(subscriber);
-                false
-            }
-            Entry::Vacant(vacant) => {
-                let channel = vacant.insert(Arc::new(Channel::new(Arc::clone(&self.host))));
-                channel.join(subscriber);
-                true
+    /// Adds a subscriber to a destination or a pattern: it is delivered what is routed from now on.
+    /// Returns whether it is the first one there. One with the same id is replaced.
+    ///
+    /// One that asks for history is delivered that first, from the end of the turn on, in slices:
+    /// after one for which its outlet answered [`Taken::Queued`](super::Taken::Queued) it waits to
+    /// be [resumed](Self::resume), and what is routed meanwhile waits in the history. If that drops
+    /// it before it is read, the next message [says so](Delivery::has_gap). So does the first
+    /// message where something that was asked for is gone, or may be:
+    ///
+    /// - `Last` asks for what there is, and has no gap.
+    /// - `After` a token that is not known here, such as one of an earlier run of the program, or
+    ///   one whose message was dropped together with others behind it: everything that is kept is
+    ///   delivered, with a gap. A token is one of this router's own, or that of a message in the
+    ///   history that was [routed](Self::route) with it.
+    /// - `Within` a time that reaches back to a message that was dropped, or to before the
+    ///   destination was in use.
+    ///
+    /// There is no history of a pattern: what a subscriber asks for there is ignored, so callers
+    /// refuse it.
+    pub fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> bool {
+        if destination.is_pattern() {
+            return self.shared.patterns.subscribe(destination, subscriber);
+        }
+        let reads = subscriber.history.is_some();
+        let mut subscriber = subscriber;
+        loop {
+            let channel = self.open(destination, turn.now());
+            match channel.join(subscriber, turn.now()) {
+                Ok(first) => {
+                    if reads {
+                        turn.touch(channel);
+                    }
+                    return first;
+                }
+                Err(Closed(back)) => subscriber = back,
             }
         }
     }
 
-    /// Removes a subscriber. Returns whether it was the last one of its destination; false also if
-    /// it was not there.
+    /// A subscriber's outlet has written what it had answered
+    /// [`Taken::Queued`](super::Taken::Queued) for: it goes on reading history.
+    pub fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        if let Some(channel) = self.table.find(destination) {
+            channel.resume(subscriber);
+            turn.touch(channel);
+        }
+    }
+
+    /// Removes a subscriber from a destination or a pattern. Returns whether it was the last one
+    /// there; false also if it was not there.
     pub fn unsubscribe(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
-        let mut shard = self.shard(destination).write();
-        let Some(channel) = shard.get(destination) else { return false };
+        if destination.is_pattern() {
+            return self.shared.patterns.unsubscribe(destination, subscriber);
+        }
+        let Some(channel) = self.table.find(destination) else { return false };
         let last = channel.leave(subscriber);
         if last {
-            shard.remove(destination);
+            self.table.retire(&channel);
         }
         last
     }
 
     /// Gives a message its place behind all others of its destination. It is delivered when the turn
-    /// ends. A destination without subscribers costs a look-up.
+    /// ends. A destination without subscribers and history costs a look-up.
+    ///
+    /// Where it is kept, the message gets a token that names its place, unless it has one: that of
+    /// an engine which has ordered it. A router can so be the window of the last messages that an
+    /// engine's subscribers resume from.
     ///
     /// The outcome is pending where more waits to be delivered than a few megabytes: it is complete
     /// when that is being delivered. The place is taken in any case.
     pub fn route(&self, destination: &Destination, delivery: Delivery, turn: &mut Turn) -> Outcome {
-        let channel = self.shard(destination).read().get(destination).cloned();
-        let Some(channel) = channel else { return Outcome::done() };
-        let outcome = channel.append(delivery);
-        turn.touch(channel);
-        outcome
+        let mut delivery = delivery;
+        loop {
+            let channel = match self.table.find(destination) {
+                Some(channel) => channel,
+                None if self.is_wanted(destination) => self.open(destination, turn.now()),
+                None => return Outcome::done(),
+            };
+            match channel.append(delivery, turn.now()) {
+                Ok(outcome) => {
+                    turn.touch(channel);
+                    self.shared.retained.evict();
+                    return outcome;
+                }
+                Err(Closed(back)) => delivery = back,
+            }
+        }
     }
 
-    /// How many destinations have a subscriber.
+    /// How many destinations are in use: somebody has subscribed to them, or something waits there.
     pub fn destinations(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
+        self.table.len()
     }
 
-    /// How many subscribers a destination has.
+    /// How many have subscribed to a destination, or to exactly this pattern.
     pub fn subscribers(&self, destination: &Destination) -> usize {
-        let channel = self.shard(destination).read().get(destination).cloned();
-        channel.map_or(0, |channel| channel.subscribers())
+        if destination.is_pattern() {
+            return self.shared.patterns.subscribers(destination);
+        }
+        self.table.find(destination).map_or(0, |channel| channel.subscribers())
     }
 
-    /// When [`handle_deadline`](super::Broker::handle_deadline) of the router's broker is wanted
-    /// for the router's own sake. Routing itself never waits for an instant.
+    /// How many bytes of history are kept, overhead included.
+    pub fn retained_bytes(&self) -> usize {
+        self.shared.retained.bytes()
+    }
+
+    /// When [`handle_deadline`](Self::handle_deadline) is to be called: when messages that are kept
+    /// expire, or earlier. The host is told when it becomes earlier.
     pub fn next_deadline(&self) -> Option<Instant> {
-        None
+        self.shared.retained.next_deadline()
     }
 
-    #[allow(clippy::indexing_slicing)] // The index is a remainder of the length, which is not 0.
-    fn shard(&self, destination: &Destination) -> &Shard {
-        let hash = self.hasher.hash_one(destination);
-        // The remainder of a 64-bit hash fits any usize.
-        #[allow(clippy::cast_possible_truncation)]
-        let index = hash as usize % self.shards.len();
-        &self.shards[index]
+    /// Drops history that has expired.
+    pub fn handle_deadline(&self, now: Instant) {
+        self.shared.retained.expire(now);
+    }
+
+    /// Whether anybody listens to a destination for which there is no channel, or it keeps history.
+    fn is_wanted(&self, destination: &Destination) -> bool {
+        self.shared.patterns.match_any(destination) || !self.shared.retention(destination).is_none()
+    }
+
+    /// The channel of a destination, made if it is not there.
+    fn open(&self, destination: &Destination, now: Instant) -> Arc<Channel> {
+        self.table.find(destination).unwrap_or_else(|| {
+            let (table, shared) = (Arc::downgrade(&self.table), Arc::clone(&self.shared));
+            self.table.open(destination, || Channel::new(destination.clone(), table, shared, now))
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod arriving;
 mod authenticating;
 mod ending;
+mod history;
 mod requests;
 mod work;
 
@@ -198,7 +199,7 @@ impl Connection {
         drop(turn);
         self.finish(now);
         self.outlet.flush(now);
-        self.resume_queues(now);
+        self.resume_deliveries(now);
         if stopped {
             // It is not read from, so its silence says nothing.
             self.session.heard(now);
@@ -220,8 +221,9 @@ impl Connection {
         waiting <= self.shared.session.waiting_bytes / 2
     }
 
-    /// Tells queues that their messages have been written, and that there is room for more.
-    fn resume_queues(&mut self, now: Instant) {
+    /// Tells the broker that messages of queues and of history have been written, and that there is
+    /// room for more.
+    fn resume_deliveries(&mut self, now: Instant) {
         for (key, name) in self.outlet.resumed() {
             if let Ok(destination) = Destination::new(&name) {
                 let mut turn = Turn::new(now);

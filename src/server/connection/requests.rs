@@ -1,4 +1,5 @@
 use std::task::Context;
+use std::time::SystemTime;
 
 use crate::broker::{
     self, BrokerError, Capability, Destination, Message, Operation, Subscriber, Turn,
@@ -8,8 +9,8 @@ use crate::session::{
     UnsubscribeFrame,
 };
 
-use super::Connection;
 use super::work::Then;
+use super::{Connection, history};
 
 impl Connection {
     /// Does what the client asks for, or begins to.
@@ -72,11 +73,14 @@ impl Connection {
         let refused = |refusal: Refusal| subscribe.refused(refusal);
         let destination = destination(&subscribe.destination).map_err(refused)?;
         self.check_capabilities(subscribe).map_err(refused)?;
+        let history = history::request(subscribe, SystemTime::now());
+        let history = history.map_err(|error| subscribe.refused(error))?;
         let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
         let key = opened.map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
             .with_settles(subscribe.ack.settles())
-            .with_prefetch(subscribe.prefetch);
+            .with_prefetch(subscribe.prefetch)
+            .with_history(history);
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
         self.begin(outcome, Then::Activate(key, receipt), context)
     }

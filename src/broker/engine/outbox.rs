@@ -1,0 +1,225 @@
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::super::{BrokerError, Completer, Outcome};
+
+/// What is on its way to an engine: in the order in which it was asked for, kept until the engine has
+/// confirmed it, and sent again, still in order, after the connection was lost.
+///
+/// It is bounded in bytes, and in time while the engine cannot be reached: what has waited longer
+/// than [`OutboxLimits::time`] and was never sent is answered
+/// [`BrokerError::Unavailable`]; so is what comes when it is full.
+#[derive(Debug)]
+pub(in super::super) struct Outbox<T> {
+    state: Mutex<State<T>>,
+    filled: Notify,
+    limits: OutboxLimits,
+    engine: &'static str,
+}
+
+/// How much an [`Outbox`] holds, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct OutboxLimits {
+    /// The most bytes on their way.
+    pub(in super::super) bytes: usize,
+    /// How long something waits for an engine that cannot be reached.
+    pub(in super::super) time: Duration,
+}
+
+/// Something to be sent.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Item<T> {
+    /// Its number: each is larger than those before it.
+    pub(in super::super) number: u64,
+    /// Whether it may have reached the engine before, over a connection that was lost.
+    pub(in super::super) again: bool,
+    pub(in super::super) what: T,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    last: u64,
+    waiting: VecDeque<Entry<T>>,
+    sent: VecDeque<Entry<T>>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    number: u64,
+    what: T,
+    bytes: usize,
+    since: Instant,
+    again: bool,
+    completer: Completer,
+}
+
+impl Default for OutboxLimits {
+    /// 64 MiB, 10 s.
+    fn default() -> Self {
+        Self { bytes: 64 << 20, time: Duration::from_secs(10) }
+    }
+}
+
+impl<T: Clone> Outbox<T> {
+    pub(in super::super) fn new(engine: &'static str, limits: OutboxLimits) -> Self {
+        let state = State { last: 0, waiting: VecDeque::new(), sent: VecDeque::new(), bytes: 0 };
+        Self { state: Mutex::new(state), filled: Notify::new(), limits, engine }
+    }
+
+    /// Appends something of so many bytes. The outcome is complete when the engine has confirmed it.
+    pub(in super::super) fn push(&self, what: T, bytes: usize, now: Instant) -> Outcome {
+        let state = &mut *self.state.lock();
+        if state.bytes.saturating_add(bytes) > self.limits.bytes {
+            return BrokerError::Unavailable { engine: self.engine }.into();
+        }
+        let (completer, outcome) = Outcome::pending();
+        state.last += 1;
+        state.bytes += bytes;
+        let number = state.last;
+        state.waiting.push_back(Entry { number, what, bytes, since: now, again: false, completer });
+        self.filled.notify_one();
+        outcome
+    }
+
+    /// Waits for the next to be sent. It counts as sent from now on.
+    pub(in super::super) async fn next(&self) -> Item<T> {
+        loop {
+            let filled = self.filled.notified();
+            if let Some(item) = self.try_next() {
+                return item;
+            }
+            filled.await;
+        }
+    }
+
+    /// The next to be sent, if there is one.
+    pub(in super::super) fn try_next(&self) -> Option<Item<T>> {
+        let state = &mut *self.state.lock();
+        let entry = state.waiting.pop_front()?;
+        let item = Item { number: entry.number, again: entry.again, what: entry.what.clone() };
+        state.sent.push_back(entry);
+        Some(item)
+    }
+
+    /// The engine has taken, or refused, what has this number.
+    pub(in super::super) fn answer(&self, number: u64, answer: Result<(), BrokerError>) {
+        let answered = {
+            let state = &mut *self.state.lock();
+            let place = state.sent.binary_search_by_key(&number, |entry| entry.number);
+            let entry = place.ok().and_then(|place| state.sent.remove(place));
+            state.bytes -= entry.as_ref().map_or(0, |entry| entry.bytes);
+            entry
+        };
+        if let Some(entry) = answered {
+            entry.completer.complete(answer);
+        }
+    }
+
+    /// The connection is lost: what was sent and not answered is to be sent again, before the rest.
+    pub(in super::super) fn lost(&self) {
+        let state = &mut *self.state.lock();
+        while let Some(mut entry) = state.sent.pop_back() {
+            entry.again = true;
+            state.waiting.push_front(entry);
+        }
+        self.filled.notify_one();
+    }
+
+    /// Gives up what has waited too long for an engine that cannot be reached. Returns when this is
+    /// to be asked again.
+    pub(in super::super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut expired = Vec::new();
+        let next = {
+            let state = &mut *self.state.lock();
+            let time = self.limits.time;
+            let old = |entry: &Entry<T>| now.saturating_duration_since(entry.since) >= time;
+            while state.waiting.front().is_some_and(old)
+                && let Some(entry) = state.waiting.pop_front()
+            {
+                state.bytes -= entry.bytes;
+                expired.push(entry.completer);
+            }
+            state.waiting.front().and_then(|entry| entry.since.checked_add(time))
+        };
+        for completer in expired {
+            completer.complete(Err(BrokerError::Unavailable { engine: self.engine }));
+        }
+        next
+    }
+
+    /// How many bytes are on their way.
+    pub(in super::super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox() -> Outbox<&'static str> {
+        let limits = OutboxLimits { bytes: 10, time: Duration::from_secs(5) };
+        Outbox::new("an engine", limits)
+    }
+
+    const AWAY: BrokerError = BrokerError::Unavailable { engine: "an engine" };
+
+    #[test]
+    fn what_was_not_answered_is_sent_again_in_order() {
+        let (outbox, now) = (outbox(), Instant::now());
+        let mut outcomes = ["a", "b", "c"].map(|what| outbox.push(what, 1, now));
+        let sent: Vec<_> = std::iter::from_fn(|| outbox.try_next()).collect();
+        assert_eq!(sent.iter().map(|item| item.what).collect::<Vec<_>>(), ["a", "b", "c"]);
+        outbox.answer(sent[1].number, Ok(()));
+        assert_eq!(outcomes[1].take_ready(), Some(Ok(())));
+        drop(outbox.push("d", 1, now));
+        outbox.lost();
+        let again: Vec<_> = std::iter::from_fn(|| outbox.try_next()).collect();
+        let again: Vec<_> = again.iter().map(|item| (item.what, item.again)).collect();
+        assert_eq!(again, [("a", true), ("c", true), ("d", false)]);
+        assert_eq!(outcomes[0].take_ready(), None);
+        assert_eq!(outbox.bytes(), 3);
+    }
+
+    #[test]
+    fn it_is_bounded_in_bytes() {
+        let (outbox, now) = (outbox(), Instant::now());
+        let mut first = outbox.push("a", 10, now);
+        assert_eq!(outbox.push("b", 1, now).take_ready(), Some(Err(AWAY)));
+        let number = outbox.try_next().unwrap().number;
+        outbox.answer(number, Ok(()));
+        assert_eq!(first.take_ready(), Some(Ok(())));
+        assert_eq!(outbox.push("b", 1, now).take_ready(), None);
+    }
+
+    #[test]
+    fn what_waits_too_long_is_answered() {
+        let (outbox, now) = (outbox(), Instant::now());
+        let second = Duration::from_secs(1);
+        let mut early = outbox.push("a", 1, now);
+        let mut late = outbox.push("b", 1, now + second);
+        assert_eq!(outbox.expire(now + 4 * second), Some(now + 5 * second));
+        assert_eq!(early.take_ready(), None);
+        assert_eq!(outbox.expire(now + 5 * second), Some(now + 6 * second));
+        assert_eq!(early.take_ready(), Some(Err(AWAY)));
+        assert_eq!(outbox.expire(now + 6 * second), None);
+        assert_eq!(late.take_ready(), Some(Err(AWAY)));
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_task_is_woken() {
+        let outbox = std::sync::Arc::new(outbox());
+        let waiting = {
+            let outbox = std::sync::Arc::clone(&outbox);
+            tokio::spawn(async move { outbox.next().await.what })
+        };
+        tokio::task::yield_now().await;
+        drop(outbox.push("a", 1, Instant::now()));
+        assert_eq!(waiting.await.unwrap(), "a");
+    }
+}

@@ -1,0 +1,157 @@
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::session::{Delivery, Token};
+
+use super::super::{HistoryRequest, Retention};
+use super::retained::Retained;
+
+/// What a destination keeps of what was published there, the oldest first.
+///
+/// It holds every message from its [`first`](Self::first) position to its end: whoever reads it by
+/// position has no gap, unless it falls behind the first.
+#[derive(Debug)]
+pub(super) struct Log {
+    retention: Retention,
+    entries: VecDeque<Entry>,
+    /// The position behind the last entry.
+    end: u64,
+    bytes: usize,
+    /// When the newest message was published that is not kept any more. Nobody knows what was
+    /// published before the destination was last made, so it begins with that.
+    lost: Instant,
+}
+
+#[derive(Debug)]
+struct Entry {
+    delivery: Delivery,
+    at: Instant,
+    /// What it is counted as. Asked again, the message may say something else: it grows when it is
+    /// first encoded for an older version of STOMP.
+    cost: usize,
+}
+
+/// Where a subscriber begins to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) position: u64,
+    /// Whether something that it asked for is gone, or may be.
+    pub(super) gap: bool,
+}
+
+/// As long as a message may be kept: an instant so far away can still be computed.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Room for fewer entries than this is kept.
+const KEPT_CAPACITY: usize = 64;
+
+impl Log {
+    /// An empty log whose first message will have this position.
+    pub(super) fn new(retention: Retention, position: u64, lost: Instant) -> Self {
+        let retention = Retention { age: retention.age.min(LONGEST), ..retention };
+        Self { retention, entries: VecDeque::new(), end: position, bytes: 0, lost }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The position of the oldest message, or of the next one if there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.end - self.entries.len() as u64
+    }
+
+    pub(super) fn lost(&self) -> Instant {
+        self.lost
+    }
+
+    /// When the oldest message expires.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let oldest = self.entries.front()?;
+        Some(oldest.at.checked_add(self.retention.age).unwrap_or(oldest.at))
+    }
+
+    /// Appends a message, and drops what exceeds the bounds, perhaps the message itself.
+    pub(super) fn append(&mut self, delivery: Delivery, now: Instant, all: &Retained) {
+        let cost = size_of::<Entry>() + delivery.message().size();
+        // Publishers read the clock at the beginning of their turn; here time does not go back.
+        let at = self.entries.back().map_or(now, |last| last.at.max(now));
+        self.entries.push_back(Entry { delivery, at, cost });
+        self.end += 1;
+        self.bytes += cost;
+        all.add(cost);
+        while self.entries.len() > self.retention.messages || self.bytes > self.retention.bytes {
+            self.drop_oldest(all);
+        }
+        self.expire(now, all);
+    }
+
+    /// Drops what is too old.
+    pub(super) fn expire(&mut self, now: Instant, all: &Retained) {
+        while self.due().is_some_and(|due| due <= now) {
+            self.drop_oldest(all);
+        }
+    }
+
+    pub(super) fn drop_oldest(&mut self, all: &Retained) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        self.bytes -= entry.cost;
+        self.lost = self.lost.max(entry.at);
+        all.subtract(entry.cost);
+        let capacity = self.entries.capacity();
+        if capacity > KEPT_CAPACITY && self.entries.len() < capacity / 4 {
+            self.entries.shrink_to(capacity / 2);
+        }
+    }
+
+    /// Where somebody begins who asks for this. `epoch` is that of the positions here.
+    pub(super) fn start(&self, request: &HistoryRequest, epoch: u64, now: Instant) -> Start {
+        match request {
+            HistoryRequest::Last(count) => {
+                let position = self.end.saturating_sub(*count).max(self.first());
+                Start { position, gap: false }
+            }
+            HistoryRequest::After(token) => {
+                let behind = self.position_of(token, epoch).and_then(|it| it.checked_add(1));
+                let kept = behind.filter(|behind| (self.first()..=self.end).contains(behind));
+                Start { position: kept.unwrap_or(self.first()), gap: kept.is_none() }
+            }
+            HistoryRequest::Within(time) => {
+                let Some(since) = now.checked_sub(*time) else {
+                    return Start { position: self.first(), gap: true };
+                };
+                let before = self.entries.partition_point(|entry| entry.at < since);
+                let position = self.first() + before as u64;
+                Start { position, gap: self.lost >= since }
+            }
+        }
+    }
+
+    /// The position that a token names: one of this epoch, or that of a message here which came
+    /// with a token of its own.
+    fn position_of(&self, token: &str, epoch: u64) -> Option<u64> {
+        if let Some((its, position)) = Token::parse_position(token)
+            && its == epoch
+        {
+            return Some(position);
+        }
+        let named =
+            |entry: &Entry| entry.delivery.token().and_then(|it| it.as_text()) == Some(token);
+        let place = self.entries.iter().rposition(named)?;
+        Some(self.first() + place as u64)
+    }
+
+    /// Copies messages from a position on, as many as one delivery may have, to `slice`.
+    pub(super) fn read(&self, position: u64, most: usize, bytes: usize, slice: &mut Vec<Delivery>) {
+        let skipped = position.saturating_sub(self.first());
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let mut taken = 0;
+        for entry in self.entries.iter().skip(skipped).take(most) {
+            slice.push(entry.delivery.clone().with_retained(true));
+            taken += entry.cost;
+            if taken >= bytes {
+                break;
+            }
+        }
+    }
+}
