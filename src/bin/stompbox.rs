@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use stompbox::broker::{DestinationRule, MemoryBroker, MemoryBrokerBuilder};
 use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server,
     ServerSettings, WebSocketPaths,
@@ -13,6 +14,9 @@ use stompbox::session::{HeartBeat, SessionSettings};
 
 /// How long connections may take to close after Ctrl-C.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// What topics keep unless it is said otherwise: enough for a client that lost its connection.
+const TOPICS: &str = "/topic/**,history=100,history-bytes=64KiB,history-age=10m";
 
 /// STOMP over WebSocket.
 #[derive(Parser)]
@@ -54,6 +58,12 @@ struct Serve {
     /// Refuse what the specifications do not allow, though clients in use send it.
     #[arg(long)]
     strict: bool,
+    /// What is done at a destination or a pattern of them, such as
+    /// '/topic/**,history=1000,history-bytes=1MiB,history-age=1h,slow=drop-oldest'. Of several that
+    /// match the first counts; behind all of them stands one by which topics keep 100 messages, of
+    /// 64 KiB at the most, for ten minutes.
+    #[arg(long, value_name = "RULE")]
+    destination: Vec<DestinationRule>,
     /// How often heart-beats are sent at most, and how often they are wanted, in milliseconds; 0 is
     /// never.
     #[arg(long, value_name = "SENDS,WANTS", default_value = "10000,10000", value_parser = heart_beat)]
@@ -81,7 +91,9 @@ impl Serve {
         }
         settings.session.connect_timeout = Duration::from_secs(self.connect_timeout);
         settings.session.heart_beat = self.heart_beat;
-        let mut builder = Server::builder().settings(settings);
+        let rules = self.destination.into_iter().chain([TOPICS.parse()?]);
+        let broker = rules.fold(MemoryBroker::builder(), MemoryBrokerBuilder::rule).build();
+        let mut builder = Server::builder().settings(settings).broker(broker);
         if let (Some(login), Some(passcode)) = (self.login, self.passcode) {
             builder = builder.authenticate(OneLogin { login, passcode });
         }

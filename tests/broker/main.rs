@@ -9,6 +9,7 @@
 
 mod destinations;
 mod history;
+mod holding;
 mod outcomes;
 mod patterns;
 mod queues;

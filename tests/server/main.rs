@@ -17,6 +17,7 @@ mod counting;
 mod embedding;
 mod fan_out;
 mod heart_beats;
+mod history;
 mod listening;
 mod peer;
 mod queues;

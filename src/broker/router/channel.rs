@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use super::super::{
     Completer, Destination, HistoryRequest, Host, Outcome, Subscriber, SubscriberId, Taken,
 };
 use super::batch::{Batch, Pending};
-use super::flush::Flush;
+use super::flush::{Flush, Next, Order};
 use super::history::{History, Reading, Slice};
 use super::log::Start;
 use super::members::{Member, Members};
@@ -42,6 +43,8 @@ struct State {
     flushing: bool,
     /// Who waits until there is room again.
     waiters: Vec<Completer>,
+    /// The subscribers that hold the publishers.
+    full: HashSet<SubscriberId>,
     /// What a flush took and was given up with: goes before what is pending.
     left_over: Option<Batch>,
     members: Members,
@@ -56,32 +59,6 @@ struct State {
 /// The channel has been removed, and there may be another one, to which this belongs.
 #[derive(Debug)]
 pub(super) struct Closed<T>(pub(super) T);
-
-/// What there is to do for whoever flushes.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// To deliver a batch.
-    Batch,
-    /// To deliver history to somebody who is reading it.
-    Slice(Slice),
-    /// More history, which was not asked for.
-    Later,
-    /// Nothing: the flush has ended.
-    Ended,
-    /// As `Ended`, and the channel is not used any more.
-    Idle,
-}
-
-/// What a flush does first, where there is both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// A batch.
-    BatchFirst,
-    /// A slice of history.
-    SliceFirst,
-    /// It has no time left for history.
-    NoSlice,
-}
 
 /// How many bytes may wait to be delivered at one destination. What is published beyond that takes
 /// its place all the same, but its outcome is pending: a connection that has many such outcomes is
@@ -185,7 +162,7 @@ impl Channel {
         };
         state.pending.push(delivery, self.shared.patterns.joins());
         state.next += 1;
-        let outcome = if state.pending.bytes <= WAITING_BYTES {
+        let outcome = if state.has_room() {
             Outcome::done()
         } else {
             let (completer, outcome) = Outcome::pending();
@@ -290,7 +267,7 @@ impl Channel {
             return if state.is_idle() { Next::Idle } else { Next::Ended };
         }
         self.fill(batch, state);
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = state.released();
         drop(guard);
         // They are woken, which is no work for under a lock.
         for waiter in waiters {
@@ -302,12 +279,33 @@ impl Channel {
     /// Moves what is pending to `batch`, with those that it is for.
     fn fill(&self, batch: &mut Batch, state: &mut State) {
         state.pending.move_to(batch, state.next);
+        batch.resumptions = self.shared.holding.resumptions();
         if state.generation != self.shared.patterns.generation() {
             let matching = &mut state.matching;
             state.generation = self.shared.patterns.find_matching(&self.destination, matching);
         }
         let matching = state.matching.iter().map(|set| set.snapshot());
         batch.set_listeners(state.members.snapshot(), matching);
+    }
+
+    /// A subscriber is full, by its answer to this batch.
+    pub(super) fn is_full(self: &Arc<Self>, subscriber: SubscriberId, batch: &Batch) {
+        self.shared.holding.hold(subscriber, self, batch.resumptions);
+    }
+
+    /// From now on a subscriber holds the publishers. Returns whether it did not, and is here.
+    pub(super) fn hold(&self, subscriber: SubscriberId) -> bool {
+        let state = &mut *self.state.lock();
+        let is_here = state.members.contains(subscriber)
+            || state.matching.iter().any(|set| set.contains(subscriber));
+        is_here && state.full.insert(subscriber)
+    }
+
+    /// A subscriber holds the publishers no more. Returns those that are free.
+    pub(super) fn release(&self, subscriber: SubscriberId) -> Vec<Completer> {
+        let state = &mut *self.state.lock();
+        state.full.remove(&subscriber);
+        state.released()
     }
 
     /// A slice of history was delivered.
@@ -341,6 +339,16 @@ impl State {
         self.members.remove(subscriber) || read
     }
 
+    /// Whether publishers may go on.
+    fn has_room(&self) -> bool {
+        self.pending.bytes <= WAITING_BYTES && self.full.is_empty()
+    }
+
+    /// Those who wait, if they may go on.
+    fn released(&mut self) -> Vec<Completer> {
+        if self.has_room() { std::mem::take(&mut self.waiters) } else { Vec::new() }
+    }
+
     /// Whether somebody reads history, and may go on.
     fn is_read(&self) -> bool {
         self.history.as_ref().is_some_and(|history| history.is_ready())
@@ -355,6 +363,8 @@ impl State {
         self.members.is_empty()
             && !self.flushing
             && !self.is_waiting()
+            && self.waiters.is_empty()
+            && self.full.is_empty()
             && self.history.as_ref().is_none_or(|history| history.is_idle())
     }
 
