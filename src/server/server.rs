@@ -7,7 +7,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::handshake::{Accepted, Rejection, Upgrade};
-use crate::session::Leaving;
 
 use super::connection::{self, Origin};
 use super::connections::Admission;
@@ -236,7 +235,7 @@ impl Server {
     /// What was counted since the server was made.
     pub fn counters(&self) -> ServerCounters {
         for outlet in self.shared.connections.outlets() {
-            self.shared.counters.add(outlet.leaving(Leaving::take_counters));
+            self.shared.counters.add(outlet.take_counters());
         }
         self.shared.counters.totals()
     }

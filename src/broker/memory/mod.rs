@@ -211,8 +211,8 @@ impl Broker for MemoryBroker {
         self.queues.resume(destination, subscriber, turn);
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.settings.rules.policy(destination).slow_consumer.clone()
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        Arc::clone(&self.settings.rules.policy(destination).slow_consumer)
     }
 
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {

@@ -72,7 +72,12 @@ impl Connection {
         let refused = |refusal: Refusal| subscribe.refused(refusal);
         let destination = destination(&subscribe.destination).map_err(refused)?;
         self.check_capabilities(subscribe).map_err(refused)?;
-        let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
+        let slow = self.shared.broker.slow_consumer(&destination);
+        let opened = self.outlet.leaving(|leaving| {
+            let key = leaving.subscribe(subscribe)?;
+            leaving.set_slow_consumer(key, slow);
+            Ok::<_, SessionError>(key)
+        });
         let key = opened.map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
             .with_settles(subscribe.ack.settles())
