@@ -233,6 +233,10 @@ impl Subscriptions {
             place.live.as_ref().map(|subscription| (key, subscription))
         })
     }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
+        self.slots.iter_mut().filter_map(|slot| slot.live.as_mut())
+    }
 }
 
 /// `MESSAGE`, the `subscription` header where the client gave an id, and the name `message-id`:

@@ -62,7 +62,7 @@ impl<E: Envelope> Leaving<E> {
         }
         let mut next = None;
         let mut fewer = 0;
-        for (_, subscription) in self.subscriptions.iter_mut() {
+        for subscription in self.subscriptions.iter_mut() {
             if subscription.backlog.is_none() {
                 continue;
             }
@@ -168,7 +168,7 @@ impl<E: Envelope> Leaving<E> {
     /// Drops all deliveries that wait or are held back.
     pub(super) fn drop_deliveries(&mut self) {
         self.waiting.drop_tickets();
-        for (_, subscription) in self.subscriptions.iter_mut() {
+        for subscription in self.subscriptions.iter_mut() {
             if let Some(backlog) = subscription.backlog.take() {
                 Backlog::drop_all(*backlog, &mut self.waiting.deliveries);
             }

@@ -1,162 +1,26 @@
 //! What becomes of deliveries to slow consumers against a naive model, whatever is done in whichever
 //! order: what is dropped, what is said about it, what is counted, and when the client is closed.
 
+mod steps;
+mod subscribed;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use stompbox::broker::Message;
 use stompbox::frame::{Command, Decoder, Leniency, Limits};
 use stompbox::session::{
     Bare, Delivery, Leaving, Limit, MessageName, Receipt, SessionError, SettleFrame, Settlement,
-    SlowConsumer, SlowConsumerAction, SubscriptionKey,
+    SlowConsumer, SlowConsumerAction,
 };
 
 use crate::client::{settings, subscribe_frame};
+use steps::{Step, What, actions, steps};
+use subscribed::{Subscribed, TIME, Waits, costs, delivery};
 
 const UNSETTLED: usize = 4;
-
-/// How long deliveries may wait.
-const TIME: Duration = Duration::from_secs(8);
-
-#[derive(Debug, Clone)]
-enum Step {
-    Subscribe {
-        settles: bool,
-        /// One of [`policies`], or none.
-        policy: Option<Index>,
-    },
-    Activate(Index),
-    Deliver(Index, Vec<What>),
-    Unsubscribe(Index),
-    /// Takes about so many bytes, of which the socket takes a part.
-    Take(usize, Index),
-    /// Acknowledges one that the client has.
-    Settle(Index),
-    Receipt,
-    /// So many milliseconds pass; the deadline is kept.
-    Pass(u64),
-}
-
-/// A message.
-#[derive(Debug, Clone)]
-struct What {
-    key: Option<u8>,
-    padding: usize,
-    /// From a queue, or from history.
-    pulled: bool,
-}
-
-fn actions() -> [SlowConsumerAction; 5] {
-    [
-        SlowConsumerAction::Close,
-        SlowConsumerAction::DropOldest,
-        SlowConsumerAction::DropNewest,
-        SlowConsumerAction::KeepLatest { key: "symbol".into() },
-        SlowConsumerAction::HoldPublisher,
-    ]
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let index = any::<Index>;
-    let key = prop::option::weighted(0.8, 0..3u8);
-    let what = (key, 0..300usize, prop::bool::weighted(0.2))
-        .prop_map(|(key, padding, pulled)| What { key, padding, pulled });
-    let several = prop::collection::vec(what, 1..5);
-    let policy = prop::option::weighted(0.9, index());
-    let step = prop_oneof![
-        2 => (any::<bool>(), policy).prop_map(|(settles, policy)| Step::Subscribe { settles, policy }),
-        2 => index().prop_map(Step::Activate),
-        8 => (index(), several).prop_map(|(which, what)| Step::Deliver(which, what)),
-        1 => index().prop_map(Step::Unsubscribe),
-        2 => (1..2_000usize, index()).prop_map(|(most, part)| Step::Take(most, part)),
-        2 => index().prop_map(Step::Settle),
-        1 => Just(Step::Receipt),
-        2 => (0..4_000u64).prop_map(Step::Pass),
-    ];
-    prop::collection::vec(step, 0..80)
-}
-
-/// A delivery that waits.
-#[derive(Debug)]
-struct Waits {
-    body: String,
-    live: bool,
-    key: Option<u8>,
-    cost: usize,
-    since: Instant,
-    gap: bool,
-}
-
-struct Subscribed {
-    key: SubscriptionKey,
-    settles: bool,
-    policy: Option<SlowConsumer>,
-    confirmed: bool,
-    ended: bool,
-    waits: Vec<Waits>,
-    /// Whether something was dropped before what comes next.
-    gap: bool,
-    full_since: Option<Instant>,
-}
-
-impl Subscribed {
-    fn live(&self) -> impl Iterator<Item = &Waits> {
-        self.waits.iter().filter(|waits| waits.live)
-    }
-
-    fn bytes(&self) -> usize {
-        self.live().map(|waits| waits.cost).sum()
-    }
-
-    fn exceeds(&self, cost: usize, limit: usize) -> bool {
-        self.live().count() > 0 && self.bytes() + cost > limit
-    }
-
-    fn is_oldest_overdue(&self, now: Instant) -> bool {
-        self.live().next().is_some_and(|oldest| oldest.since + TIME <= now)
-    }
-
-    fn push(&mut self, waits: Waits) {
-        let gap = std::mem::take(&mut self.gap);
-        self.waits.push(Waits { gap, ..waits });
-    }
-
-    fn drop_oldest(&mut self) {
-        let oldest = self.waits.iter().position(|waits| waits.live).unwrap();
-        self.waits.remove(oldest);
-        match self.waits.iter_mut().find(|waits| waits.live) {
-            Some(next) => next.gap = true,
-            None => self.gap = true,
-        }
-    }
-
-    fn begins_to_hold(&mut self, now: Instant) -> bool {
-        let holds = |policy: &SlowConsumer| {
-            policy.action == SlowConsumerAction::HoldPublisher && self.bytes() > policy.bytes
-        };
-        let begins =
-            self.confirmed && self.full_since.is_none() && self.policy.as_ref().is_some_and(holds);
-        if begins {
-            self.full_since = Some(now);
-        }
-        begins
-    }
-
-    /// By when the deadline must be kept.
-    fn due(&self) -> Option<Instant> {
-        let policy = self.policy.as_ref().filter(|_| self.confirmed && !self.ended)?;
-        let oldest = self.live().next().map(|oldest| oldest.since);
-        match policy.action {
-            SlowConsumerAction::Close => Some(oldest? + TIME),
-            SlowConsumerAction::DropOldest => Some(oldest? + TIME + TIME / 8),
-            SlowConsumerAction::HoldPublisher => Some(self.full_since? + TIME),
-            _ => None,
-        }
-    }
-}
 
 #[derive(Debug, PartialEq, Eq, Default, Clone, Copy)]
 struct Counts {
@@ -515,35 +379,6 @@ impl Model {
         assert!(!self.leaving.is_waiting());
     }
 }
-
-fn delivery(key: Option<u8>, body: &str) -> Delivery {
-    let mut message = Message::builder("/topic/a".parse().unwrap());
-    if let Some(key) = key {
-        message = message.header("symbol", key.to_string());
-    }
-    Delivery::new(message.body(body).into_shared())
-}
-
-/// What a delivery costs beside its message, and what more it costs with a key, as a session counts
-/// it.
-fn costs() -> (usize, usize) {
-    let one = delivery(Some(0), "");
-    let held = |action: Option<SlowConsumerAction>| {
-        let mut settings = settings();
-        settings.unsettled = 0;
-        let mut leaving = Leaving::new(Bare, Arc::new(settings), Instant::now());
-        let key = leaving.subscribe(&subscribe_frame(0, true)).unwrap();
-        if let Some(action) = action {
-            leaving.set_slow_consumer(key, Arc::new(SlowConsumer::new(action)));
-        }
-        leaving.activate(key, None);
-        leaving.deliver(key, std::slice::from_ref(&one), Instant::now()).unwrap();
-        leaving.held_bytes() - one.message().size()
-    };
-    let without = held(None);
-    (without, held(Some(SlowConsumerAction::KeepLatest { key: "symbol".into() })) - without)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
