@@ -182,7 +182,13 @@ impl ConnectionOutlet {
             // Asking arms the wake-up, before anything is taken and before being blocked can end.
             ready!(self.socket.poll_writable(context))?;
             let took = with_scratch(|scratch| {
-                state.leaving.take(scratch, WRITE, now);
+                // What was left over goes alone: a socket that takes none of it gives no reason to
+                // encode more, which no policy could drop.
+                let most = match state.leaving.encoded_bytes() {
+                    0 => WRITE,
+                    left_over => left_over.min(WRITE),
+                };
+                state.leaving.take(scratch, most, now);
                 let took = write_some(&self.socket, context, scratch)?;
                 state.leaving.put_back(scratch.get(took..).unwrap_or_default());
                 io::Result::Ok(took)

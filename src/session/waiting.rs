@@ -127,6 +127,11 @@ impl Waiting {
         self.first.is_empty() && self.items.is_empty()
     }
 
+    /// How many bytes that are encoded already go next.
+    pub(super) fn encoded_first(&self) -> usize {
+        self.first.len()
+    }
+
     /// How many bytes all of it takes, without the deliveries that are held back.
     pub(super) fn size(&self) -> usize {
         self.encoded + self.items.len() * Self::TICKET + self.deliveries.released

@@ -332,6 +332,13 @@ impl<E: Envelope> Leaving<E> {
         self.waiting.put_back(rest);
     }
 
+    /// How many bytes that are encoded already go next: those that were [put back](Self::put_back),
+    /// or frames of the session. Who takes no more than these leaves the deliveries behind them to
+    /// the policies of their subscriptions.
+    pub fn encoded_bytes(&self) -> usize {
+        self.waiting.encoded_first()
+    }
+
     /// Whether anything waits to be written.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
