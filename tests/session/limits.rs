@@ -104,6 +104,14 @@ fn what_is_too_slow_exceeds_a_limit_too() {
     let limit = Duration::from_secs(1);
     for (error, of) in [
         (SessionError::SlowConsumer { waiting: 2, limit: 1 }, Some(Limit::WaitingBytes)),
+        (
+            SessionError::SlowSubscription { id: String::new(), waiting: 2, limit: 1 },
+            Some(Limit::SlowConsumerBytes),
+        ),
+        (
+            SessionError::OverdueSubscription { id: String::new(), limit },
+            Some(Limit::SlowConsumerTime),
+        ),
         (SessionError::NotReading { limit }, Some(Limit::ReadTime)),
         (SessionError::ConnectTimeout { limit }, Some(Limit::ConnectTime)),
         (SessionError::HeartBeatMissed { silence: limit }, None),
