@@ -152,7 +152,7 @@ pub enum SessionError {
     /// Deliveries to one subscription have waited, or have held their publishers, for longer than
     /// they may ([`SlowConsumer::time`](super::SlowConsumer::time)).
     #[error(
-        "what waits for the subscription {id:?} was not read within {} ms; it reads too slowly",
+        "what waits for the subscription {id:?} has waited for {} ms; it reads, or settles, too slowly",
         .limit.as_millis()
     )]
     OverdueSubscription {

@@ -1,7 +1,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-/// What becomes of deliveries to a subscription whose client reads too slowly.
+/// What becomes of deliveries to a subscription whose client reads, or settles, too slowly.
 ///
 /// A subscription is too slow when more than [`bytes`](Self::bytes) of its deliveries wait, or when
 /// some have waited for [`time`](Self::time). One alone may wait however large it is. It never

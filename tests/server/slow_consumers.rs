@@ -164,7 +164,7 @@ async fn too_long_closes_though_nothing_more_comes() {
     assert_eq!(error.header("subscription").as_deref(), Some("7"));
     assert_eq!(
         error.body(),
-        b"what waits for the subscription \"7\" was not read within 5000 ms; it reads too slowly"
+        b"what waits for the subscription \"7\" has waited for 5000 ms; it reads, or settles, too slowly"
     );
     assert_eq!(peer.closed().await, 1008);
 }

@@ -94,7 +94,7 @@ fn close_ends_a_client_for_which_something_waits_too_long() {
     let refusal = client.leaving.handle_overdue(client.now).unwrap_err();
     assert_eq!(
         refusal.detail(),
-        "what waits for the subscription \"b\" was not read within 5000 ms; it reads too slowly"
+        "what waits for the subscription \"b\" has waited for 5000 ms; it reads, or settles, too slowly"
     );
     assert_eq!(refusal.headers().next(), Some(("subscription", "b")));
     assert_eq!(refusal.error().and_then(SessionError::limit), Some(Limit::SlowConsumerTime));

@@ -61,7 +61,6 @@ impl<E: Envelope> Leaving<E> {
             return Ok(());
         }
         let mut next = None;
-        let mut fewer = 0;
         for subscription in self.subscriptions.iter_mut() {
             if subscription.backlog.is_none() {
                 continue;
@@ -78,7 +77,7 @@ impl<E: Envelope> Leaving<E> {
             subscription.drop_spent();
             if subscription.ack.settles() {
                 subscription.unsettled -= fewer_released;
-                fewer += fewer_released;
+                self.unsettled -= fewer_released;
             }
             let id = subscription.named.then_some(&*subscription.id);
             checked.map_err(|error| Refusal::from(error).with_subscription(id))?;
@@ -93,7 +92,6 @@ impl<E: Envelope> Leaving<E> {
             );
         }
         self.overdue_at = next;
-        self.unsettled -= fewer;
         self.resume();
         Ok(())
     }

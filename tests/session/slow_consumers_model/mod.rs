@@ -18,7 +18,7 @@ use stompbox::session::{
 
 use crate::client::{settings, subscribe_frame};
 use steps::{Step, What, actions, steps};
-use subscribed::{Subscribed, TIME, Waits, costs, delivery};
+use subscribed::{Stage, Subscribed, TIME, Waits, costs, delivery};
 
 const UNSETTLED: usize = 4;
 
@@ -140,8 +140,7 @@ impl Model {
             key,
             settles,
             policy,
-            confirmed: false,
-            ended: false,
+            stage: Stage::Unconfirmed,
             waits: Vec::new(),
             gap: false,
             full_since: None,
@@ -150,16 +149,19 @@ impl Model {
 
     fn activate(&mut self, place: usize) {
         let subscribed = &mut self.subscriptions[place];
-        if !subscribed.confirmed && !subscribed.ended {
-            subscribed.confirmed = true;
+        if subscribed.stage == Stage::Unconfirmed {
+            subscribed.stage = Stage::Confirmed;
             self.leaving.activate(subscribed.key, None);
         }
     }
 
     fn unsubscribe(&mut self, place: usize) {
         let subscribed = &mut self.subscriptions[place];
-        assert_eq!(self.leaving.unsubscribe(subscribed.key).is_some(), !subscribed.ended);
-        subscribed.ended = true;
+        assert_eq!(
+            self.leaving.unsubscribe(subscribed.key).is_some(),
+            subscribed.stage != Stage::Ended
+        );
+        subscribed.stage = Stage::Ended;
         subscribed.waits.clear();
         subscribed.full_since = None;
         self.unsettled.retain(|(holder, _)| *holder != place);
@@ -177,12 +179,12 @@ impl Model {
     }
 
     fn deliver(&mut self, place: usize, what: &[What], deliveries: &[Delivery]) {
-        let Subscribed { key, ended, .. } = self.subscriptions[place];
+        let Subscribed { key, stage, .. } = self.subscriptions[place];
         let direct = !self.leaving.is_waiting() && !self.leaving.holds(key, deliveries.len());
         if direct {
             let mut out = BytesMut::new();
             self.leaving.deliver_into(key, deliveries, &mut out, usize::MAX, self.now);
-            if !ended {
+            if stage != Stage::Ended {
                 for (what, delivery) in what.iter().zip(deliveries) {
                     let waits = self.waits(what, delivery, false);
                     self.subscriptions[place].push(waits);
@@ -192,7 +194,7 @@ impl Model {
             return;
         }
         let delivered = self.leaving.deliver(key, deliveries, self.now);
-        if ended {
+        if stage == Stage::Ended {
             assert_eq!(delivered, Ok(false));
             return;
         }
@@ -221,7 +223,8 @@ impl Model {
             policy.as_ref().map(|policy| &policy.action),
             Some(SlowConsumerAction::KeepLatest { .. })
         );
-        let policy = policy.filter(|_| self.subscriptions[place].confirmed && !what.pulled);
+        let policy =
+            policy.filter(|_| self.subscriptions[place].stage == Stage::Confirmed && !what.pulled);
         let waits = self.waits(what, delivery, latest && policy.is_some());
         let subscribed = &mut self.subscriptions[place];
         let Some(SlowConsumer { action, bytes, .. }) = policy else {
@@ -341,7 +344,7 @@ impl Model {
             }
             let place: usize = frame.header("subscription").unwrap().parse().unwrap();
             let subscribed = &mut self.subscriptions[place];
-            assert!(!subscribed.ended && subscribed.confirmed);
+            assert_eq!(subscribed.stage, Stage::Confirmed);
             let waits = subscribed.waits.remove(0);
             assert_eq!(frame.body(), waits.body.as_bytes());
             assert_eq!(frame.header("gap").as_deref() == Some("true"), waits.gap);

@@ -24,12 +24,18 @@ pub(super) struct Waits {
     pub(super) gap: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Unconfirmed,
+    Confirmed,
+    Ended,
+}
+
 pub(super) struct Subscribed {
     pub(super) key: SubscriptionKey,
     pub(super) settles: bool,
     pub(super) policy: Option<SlowConsumer>,
-    pub(super) confirmed: bool,
-    pub(super) ended: bool,
+    pub(super) stage: Stage,
     pub(super) waits: Vec<Waits>,
     /// Whether something was dropped before what comes next.
     pub(super) gap: bool,
@@ -71,8 +77,9 @@ impl Subscribed {
         let holds = |policy: &SlowConsumer| {
             policy.action == SlowConsumerAction::HoldPublisher && self.bytes() > policy.bytes
         };
-        let begins =
-            self.confirmed && self.full_since.is_none() && self.policy.as_ref().is_some_and(holds);
+        let begins = self.stage == Stage::Confirmed
+            && self.full_since.is_none()
+            && self.policy.as_ref().is_some_and(holds);
         if begins {
             self.full_since = Some(now);
         }
@@ -81,7 +88,7 @@ impl Subscribed {
 
     /// By when the deadline must be kept.
     pub(super) fn due(&self) -> Option<Instant> {
-        let policy = self.policy.as_ref().filter(|_| self.confirmed && !self.ended)?;
+        let policy = self.policy.as_ref().filter(|_| self.stage == Stage::Confirmed)?;
         let oldest = self.live().next().map(|oldest| oldest.since);
         match policy.action {
             SlowConsumerAction::Close => Some(oldest? + TIME),
