@@ -146,8 +146,12 @@ async fn embedded_in(server: &Server) -> Peer<DuplexStream> {
 #[tokio::test(start_paused = true)]
 async fn too_long_closes_though_nothing_more_comes() {
     let (server, mut peer) = stopped("close").await;
+    // The socket takes three and a part of the fourth.
+    publish(&server, 0..4).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(server.counters().failed_writes, 1);
     let started = tokio::time::Instant::now();
-    publish(&server, 0..15).await;
+    publish(&server, 4..15).await;
     while server.counters().errors == 0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

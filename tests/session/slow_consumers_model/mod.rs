@@ -89,10 +89,10 @@ impl Model {
             _ if self.subscriptions.is_empty() => {}
             Step::Activate(which) => self.activate(which.index(self.subscriptions.len())),
             Step::Unsubscribe(which) => self.unsubscribe(which.index(self.subscriptions.len())),
-            Step::Deliver(which, what) => {
+            Step::Deliver(which, what, direct) => {
                 let place = which.index(self.subscriptions.len());
                 let deliveries: Vec<_> = what.iter().map(|what| self.delivery(what)).collect();
-                self.deliver(place, what, &deliveries);
+                self.deliver(place, what, &deliveries, *direct);
             }
         }
         if !self.over {
@@ -178,9 +178,10 @@ impl Model {
         }
     }
 
-    fn deliver(&mut self, place: usize, what: &[What], deliveries: &[Delivery]) {
+    fn deliver(&mut self, place: usize, what: &[What], deliveries: &[Delivery], direct: bool) {
         let Subscribed { key, stage, .. } = self.subscriptions[place];
-        let direct = !self.leaving.is_waiting() && !self.leaving.holds(key, deliveries.len());
+        let direct =
+            direct && !self.leaving.is_waiting() && !self.leaving.holds(key, deliveries.len());
         if direct {
             let mut out = BytesMut::new();
             self.leaving.deliver_into(key, deliveries, &mut out, usize::MAX, self.now);
@@ -378,6 +379,10 @@ impl Model {
         self.check();
         assert!(self.receipts.is_empty());
         assert!(self.subscriptions.iter().all(|subscribed| subscribed.waits.is_empty()));
+        for subscribed in &self.subscriptions {
+            let key = subscribed.key;
+            assert!(!self.leaving.holds(key, UNSETTLED), "something that was dropped is unsettled");
+        }
         assert_eq!((self.leaving.waiting_bytes(), self.leaving.held_bytes()), (0, 0));
         assert!(!self.leaving.is_waiting());
     }

@@ -12,7 +12,8 @@ pub(super) enum Step {
         policy: Option<Index>,
     },
     Activate(Index),
-    Deliver(Index, Vec<What>),
+    /// Encodes them at once, if that is wished and nothing waits.
+    Deliver(Index, Vec<What>, bool),
     Unsubscribe(Index),
     /// Takes about so many bytes, of which the socket takes a part.
     Take(usize, Index),
@@ -52,7 +53,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => (any::<bool>(), policy).prop_map(|(settles, policy)| Step::Subscribe { settles, policy }),
         2 => index().prop_map(Step::Activate),
-        8 => (index(), several).prop_map(|(which, what)| Step::Deliver(which, what)),
+        8 => (index(), several, prop::bool::weighted(0.2))
+            .prop_map(|(which, what, direct)| Step::Deliver(which, what, direct)),
         1 => index().prop_map(Step::Unsubscribe),
         2 => (1..2_000usize, index()).prop_map(|(most, part)| Step::Take(most, part)),
         2 => index().prop_map(Step::Settle),
