@@ -23,6 +23,7 @@ mod peer;
 mod queues;
 mod sessions;
 mod shutdown;
+mod slow_consumers;
 #[cfg(feature = "app")]
 mod turns;
 mod web_socket;

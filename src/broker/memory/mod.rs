@@ -254,8 +254,8 @@ impl Broker for MemoryBroker {
         }
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.settings.rules.policy(destination).slow_consumer.clone()
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        Arc::clone(&self.settings.rules.policy(destination).slow_consumer)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

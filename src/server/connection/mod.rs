@@ -221,8 +221,8 @@ impl Connection {
         waiting <= self.shared.session.waiting_bytes / 2
     }
 
-    /// Tells the broker that messages of queues and of history have been written, and that there is
-    /// room for more.
+    /// Tells the broker whose messages of queues and of history have been written, so that there is
+    /// room for more, and who holds its publishers no longer.
     fn resume_deliveries(&mut self, now: Instant) {
         for (key, name) in self.outlet.resumed() {
             if let Ok(destination) = Destination::new(&name) {
@@ -321,8 +321,9 @@ impl Connection {
         let write_timeout = self.shared.settings.write_timeout;
         let blocked = self.outlet.blocked_since();
         let blocked = blocked.and_then(|since| since.checked_add(write_timeout));
-        let beat = self.outlet.leaving(|leaving| leaving.next_beat());
-        [self.session.next_deadline(), beat, blocked].into_iter().flatten().min()
+        let (beat, overdue) =
+            self.outlet.leaving(|leaving| (leaving.next_beat(), leaving.next_overdue()));
+        [self.session.next_deadline(), beat, overdue, blocked].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Instant) {
@@ -333,6 +334,10 @@ impl Connection {
         let blocked = self.outlet.blocked_since();
         if blocked.is_some_and(|since| now.saturating_duration_since(since) >= limit) {
             self.refuse(&SessionError::NotReading { limit }.into(), now);
+            return;
+        }
+        if let Err(refusal) = self.outlet.leaving(|leaving| leaving.handle_overdue(now)) {
+            self.refuse(&refusal, now);
             return;
         }
         if let Some(error) = self.session.handle_deadline(now) {
@@ -375,6 +380,6 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.outlet.leaving(|leaving| leaving.end(&[]));
         self.unsubscribe_all(clock::now());
-        self.shared.counters.add(self.outlet.leaving(Leaving::take_counters));
+        self.shared.counters.add(self.outlet.take_counters());
     }
 }
