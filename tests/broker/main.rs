@@ -17,5 +17,6 @@ mod recorder;
 mod router;
 mod router_model;
 mod storm;
+mod stress;
 mod topics;
 mod transactions;
