@@ -11,7 +11,7 @@ use super::super::{
 use super::batch::{Batch, Pending};
 use super::flush::{Flush, Next, Order};
 use super::history::{History, Reading, Slice};
-use super::log::Start;
+use super::log::{Log, Start};
 use super::members::{Member, Members};
 use super::patterns::PatternSet;
 use super::shared::Shared;
@@ -150,12 +150,14 @@ impl Channel {
         if state.closed {
             return Err(Closed(delivery));
         }
-        let mut due = None;
+        let mut earlier = false;
         let delivery = match &mut state.history {
             Some(history) => {
                 let delivery = self.with_token(delivery, state.next);
                 history.log.append(delivery.clone(), now, &self.shared.retained);
-                due = history.register();
+                if history.place.is_some() == history.log.is_empty() {
+                    earlier = self.place(history);
+                }
                 delivery
             }
             None => delivery,
@@ -170,10 +172,7 @@ impl Channel {
             outcome
         };
         drop(guard);
-        if let Some(due) = due
-            && self.shared.retained.insert(Arc::downgrade(self), due)
-            && let Some(host) = self.shared.host()
-        {
+        if earlier && let Some(host) = self.shared.host() {
             host.deadline_changed();
         }
         Ok(outcome)
@@ -187,25 +186,54 @@ impl Channel {
         delivery.with_token(Token::position(self.shared.epoch(), position))
     }
 
-    /// Drops what has expired. Returns when the next message does.
-    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
-        let history = &mut self.state.lock().history;
-        let history = history.as_deref_mut()?;
-        history.log.expire(now, &self.shared.retained);
-        history.registered_until()
+    /// Drops what has expired.
+    pub(super) fn expire(self: &Arc<Self>, now: Instant) {
+        self.forget(|log| log.expire(now, &self.shared.retained));
     }
 
     /// Drops the messages that expire until then, or all of them, for as long as all destinations
-    /// together keep too much. Returns when the next message expires.
-    pub(super) fn evict(&self, until: Option<Instant>) -> Option<Instant> {
+    /// together keep too much.
+    pub(super) fn evict(self: &Arc<Self>, until: Option<Instant>) {
         let all = &self.shared.retained;
-        let history = &mut self.state.lock().history;
-        let history = history.as_deref_mut()?;
         let goes = |due| until.is_none_or(|until| due <= until);
-        while all.is_over() && history.log.due().is_some_and(goes) {
-            history.log.drop_oldest(all);
+        self.forget(|log| {
+            while all.is_over() && log.due().is_some_and(goes) {
+                log.drop_oldest(all);
+            }
+        });
+    }
+
+    /// Drops some of what is kept, after the destination has lost its place among the others.
+    fn forget(self: &Arc<Self>, forget: impl FnOnce(&mut Log)) {
+        let mut state = self.state.lock();
+        let Some(history) = state.history.as_deref_mut() else { return };
+        forget(&mut history.log);
+        self.place(history);
+        let is_idle = state.is_idle();
+        drop(state);
+        if is_idle {
+            self.retire();
         }
-        history.registered_until()
+    }
+
+    /// Gives the destination its place among the others that keep something. Returns whether it is
+    /// the first one there.
+    fn place(self: &Arc<Self>, history: &mut History) -> bool {
+        let (all, cost) = (&self.shared.retained, self.cost());
+        if let Some(place) = history.place.take() {
+            all.remove(place);
+            all.subtract(cost);
+        }
+        let Some(due) = history.log.due() else { return false };
+        let (place, first) = all.insert(Arc::downgrade(self), due);
+        all.add(cost);
+        history.place = Some(place);
+        first
+    }
+
+    /// What a destination that keeps something costs beside its messages.
+    fn cost(&self) -> usize {
+        size_of::<Self>() + size_of::<History>() + 2 * self.destination.as_str().len()
     }
 
     /// Closes the channel if it is not used any more.
