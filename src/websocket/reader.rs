@@ -93,8 +93,19 @@ impl Reader {
         &mut self,
         stream: &mut (impl Read + Write),
     ) -> Result<Option<Incoming>, ReadError> {
-        let mut context = self.context.take().unwrap_or_else(|| spare::lend(self.limit));
-        let read = read_message(&mut context, &mut Input::new(&mut self.position, stream));
+        let mut input = Input::new(&mut self.position, stream);
+        let mut context = match self.context.take() {
+            Some(context) => context,
+            // Mostly there is nothing, and then no context is needed.
+            None => match input.fill_if_empty() {
+                Ok(true) => spare::lend(self.limit),
+                Ok(false) => return Err(ReadError::Closed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let read = read_message(&mut context, &mut input);
+        drop(input);
         let goes_on = matches!(
             read,
             Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Control))

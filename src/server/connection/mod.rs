@@ -159,6 +159,7 @@ impl Connection {
         }
         // A transaction may have left messages for handlers.
         self.poll_handling(context, &mut turn);
+        self.work.give_back();
         // What was published is delivered before a DISCONNECT behind it ends the subscriptions.
         drop(turn);
         self.finish(now);

@@ -64,6 +64,12 @@ impl<'a, S: Read> Input<'a, S> {
         Self { position, stream, buffer: Box::default(), start: 0, end: 0 }
     }
 
+    /// Reads the stream, unless something is left of what it gave before. False at the end of the
+    /// stream.
+    pub(super) fn fill_if_empty(&mut self) -> io::Result<bool> {
+        Ok(!self.available().is_empty() || self.fill()?)
+    }
+
     fn available(&self) -> &[u8] {
         if self.position.rest.is_empty() {
             self.buffer.get(self.start..self.end).unwrap_or_default()
@@ -134,7 +140,7 @@ impl<S: Read> Read for Input<'_, S> {
         if self.position.left == 0 && !self.begin_frame()? {
             return Ok(0);
         }
-        if self.available().is_empty() && !self.fill()? {
+        if !self.fill_if_empty()? {
             return Ok(0);
         }
         let most = usize::try_from(self.position.left).unwrap_or(usize::MAX);

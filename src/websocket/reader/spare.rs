@@ -2,8 +2,12 @@ use std::cell::Cell;
 
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
-/// About how large a spare context's own buffer is, in bytes. Most frames of STOMP fit.
-const BUFFER: usize = 4 * 1024;
+/// How large a context's own buffer is at first, in bytes. Most frames of STOMP fit; tungstenite
+/// fills as much with zeros for each read.
+const BUFFER: usize = 1024;
+
+/// A context that has read a longer frame than this, in bytes, is not kept: its buffer has grown.
+const KEPT_FRAME: u64 = 16 * 1024;
 
 thread_local! {
     /// A context that is in the middle of nothing, for whichever reader of this thread reads next.
@@ -26,7 +30,7 @@ pub(super) fn lend(limit: usize) -> Box<WebSocketContext> {
 /// Takes a context back that has read whole messages only, and has nothing left to write. `longest`
 /// is the longest frame that it has read, in bytes: the buffer has grown to that.
 pub(super) fn give_back(context: Box<WebSocketContext>, longest: u64) {
-    if longest <= BUFFER as u64 {
+    if longest <= KEPT_FRAME {
         SPARE.set(Some(context));
     }
 }
