@@ -133,7 +133,7 @@ impl Connection {
 
     /// Goes on with what is being done, and reads more.
     fn poll_session(&mut self, context: &mut Context<'_>, now: Instant) {
-        let mut turn = Turn::new(now);
+        let mut turn = Turn::new(now).with_publisher(self.admission.id());
         self.poll_authentication(context, now);
         self.poll_work(context, &mut turn);
         let mut reads = READS_PER_TURN;
