@@ -141,6 +141,10 @@ impl Subscriptions {
         let prefix = message_prefix(subscribe.id.as_deref(), version)?;
         self.bytes += bytes;
         let number = self.free.pop().unwrap_or_else(|| {
+            if self.slots.is_empty() {
+                // Most connections have one subscription, and a vector begins with room for four.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Slot::default());
             // The limit on subscriptions is far below.
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)

@@ -18,6 +18,8 @@ mod embedding;
 mod fan_out;
 mod heart_beats;
 mod history;
+#[cfg(feature = "app")]
+mod idle_memory;
 mod listening;
 mod peer;
 mod queues;

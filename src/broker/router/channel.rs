@@ -10,6 +10,7 @@ use super::super::{
 };
 use super::batch::{Batch, Pending};
 use super::flush::{Flush, Next, Order};
+use super::gathering::Gathering;
 use super::history::{History, Reading, Slice};
 use super::log::{Log, Start};
 use super::members::{Member, Members};
@@ -41,6 +42,7 @@ struct State {
     next: u64,
     /// Whether somebody is delivering.
     flushing: bool,
+    gathering: Gathering,
     /// Who waits until there is room again.
     waiters: Vec<Completer>,
     /// The subscribers that hold the publishers.
@@ -256,19 +258,27 @@ impl Channel {
         }
     }
 
-    /// Delivers what waits, unless somebody else is at it, who then takes it along.
-    pub(in super::super) fn flush(self: &Arc<Self>, now: Instant) {
-        if self.begin_flush() {
-            Flush::new(Arc::clone(self)).run(now);
+    /// Delivers what waits, unless somebody else is at it, who then takes it along. Where several
+    /// publish it is done a little later, to take along what the others are about to.
+    pub(in super::super) fn flush(self: &Arc<Self>, publisher: Option<u64>, now: Instant) {
+        let Some(gathers) = self.begin_flush(publisher, now) else { return };
+        let flush = Flush::new(Arc::clone(self));
+        match self.host() {
+            Some(host) if gathers => host.hand_over(flush.into()),
+            _ => flush.run(now),
         }
     }
 
-    /// Becomes the one who flushes, if there is something to do and nobody is at it.
-    fn begin_flush(&self) -> bool {
+    /// Becomes the one who flushes, if there is something to do and nobody is at it. Returns whether
+    /// a flush a turn of the scheduler later is likely to take more along.
+    fn begin_flush(&self, publisher: Option<u64>, now: Instant) -> Option<bool> {
         let state = &mut *self.state.lock();
-        let begin = !state.flushing && state.is_waiting();
-        state.flushing |= begin;
-        begin
+        state.gathering.came(publisher);
+        if state.flushing || !state.is_waiting() {
+            return None;
+        }
+        state.flushing = true;
+        Some(state.gathering.begin(state.members.len(), now))
     }
 
     /// What there is to do next: a batch, which is put into `batch`, or a slice of history, which is

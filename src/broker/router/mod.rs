@@ -3,6 +3,7 @@
 mod batch;
 mod channel;
 mod flush;
+mod gathering;
 mod history;
 mod holding;
 mod log;
