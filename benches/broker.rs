@@ -21,9 +21,9 @@ use stompbox::session::{Delivery, SubscriptionKey};
 #[path = "broker/by_hand.rs"]
 mod by_hand;
 
-use by_hand::{Broadcast, Channels};
+use by_hand::{Broadcast, Channels, Patterns};
 
-criterion_group!(benches, fan_out, rooms, queue, subscribe_storm);
+criterion_group!(benches, fan_out, rooms, patterns, queue, subscribe_storm);
 criterion_main!(benches);
 
 /// Octets in the body of each message.
@@ -74,6 +74,32 @@ fn rooms(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("channels by hand", count), |bencher| {
             bencher.iter(|| rooms.iter().for_each(|room| channels.publish(room, &BODY)));
+        });
+    }
+    group.finish();
+}
+
+/// One message to a destination that one of many patterns matches, each with a subscriber.
+fn patterns(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("patterns");
+    group.throughput(Throughput::Elements(1));
+    for count in [1, 1_000, 100_000] {
+        let (outlet, broker) = (Arc::new(Counting::default()), MemoryBroker::new());
+        let mut patterns = Patterns::default();
+        for number in 0..count {
+            let pattern = format!("/topic/{number}/*/price");
+            join(&broker, &destination(&pattern), number..number + 1, &outlet);
+            patterns.subscribe(&pattern);
+        }
+        let name = format!("/topic/{}/eu/price", count / 2);
+        let price = destination(&name);
+        publish(&broker, &price);
+        assert_eq!(outlet.0.load(Ordering::Relaxed), 1, "one pattern matches");
+        group.bench_function(BenchmarkId::new("stompbox", count), |bencher| {
+            bencher.iter(|| publish(&broker, &price));
+        });
+        group.bench_function(BenchmarkId::new("all looked at by hand", count), |bencher| {
+            bencher.iter(|| patterns.publish(&name, &BODY));
         });
     }
     group.finish();

@@ -15,6 +15,10 @@ pub(crate) struct Channels {
     receivers: HashMap<String, Vec<UnboundedReceiver<Bytes>>>,
 }
 
+/// A channel for each pattern, in a list: each message is compared with all of them.
+#[derive(Default)]
+pub(crate) struct Patterns(Vec<(String, UnboundedSender<Bytes>, UnboundedReceiver<Bytes>)>);
+
 /// tokio's broadcast channel: one destination only.
 pub(crate) struct Broadcast {
     sender: broadcast::Sender<Bytes>,
@@ -48,6 +52,24 @@ impl Channels {
     }
 }
 
+impl Patterns {
+    pub(crate) fn subscribe(&mut self, pattern: &str) {
+        let (sender, receiver) = unbounded_channel();
+        self.0.push((pattern.to_owned(), sender, receiver));
+    }
+
+    pub(crate) fn publish(&mut self, destination: &str, body: &[u8]) {
+        let message = encode(destination, body);
+        for (pattern, sender, receiver) in &mut self.0 {
+            if is_match(pattern, destination) {
+                // The receiver is there.
+                drop(sender.send(message.clone()));
+                black_box(receiver.try_recv().ok());
+            }
+        }
+    }
+}
+
 impl Broadcast {
     pub(crate) fn new(subscribers: u64) -> Self {
         let (sender, _) = broadcast::channel(16);
@@ -62,6 +84,18 @@ impl Broadcast {
             while let Ok(message) = receiver.try_recv() {
                 black_box(message);
             }
+        }
+    }
+}
+
+/// Whether all segments are the same, or `*`.
+fn is_match(pattern: &str, destination: &str) -> bool {
+    let (mut pattern, mut destination) = (pattern.split('/'), destination.split('/'));
+    loop {
+        match (pattern.next(), destination.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one == "*" || one == other => {}
+            _ => return false,
         }
     }
 }
