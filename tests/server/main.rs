@@ -21,6 +21,7 @@ mod history;
 mod listening;
 mod peer;
 mod queues;
+mod replies;
 mod sessions;
 mod shutdown;
 mod slow_consumers;

@@ -78,8 +78,12 @@ fn poll_read_tcp(
 }
 
 impl Connection {
-    /// Reads once and gives the session what came.
-    pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+    /// Gives the session what came next, and says whether the socket was read for it.
+    pub(super) fn poll_arrived(
+        &mut self,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) -> (Poll<()>, bool) {
         let (arrived, heard) = self.transport.poll_read(&self.outlet, context);
         if heard {
             // Any byte counts as a beat: in the middle of a large message on a slow line there is
@@ -87,7 +91,8 @@ impl Connection {
             self.pinged = false;
             self.session.heard(now);
         }
-        match ready!(arrived) {
+        let Poll::Ready(arrived) = arrived else { return (Poll::Pending, heard) };
+        match arrived {
             Ok(Incoming::Text(bytes)) => {
                 self.session.receive(bytes, now);
                 self.session.end_of_message();
@@ -103,7 +108,7 @@ impl Connection {
             Ok(Incoming::Close) => self.depart(now),
             Err(error) => self.on_read_error(&error, now),
         }
-        Poll::Ready(())
+        (Poll::Ready(()), heard)
     }
 
     fn on_read_error(&mut self, error: &ReadError, now: Instant) {
