@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::super::{DestinationPolicy, DestinationRule, DestinationRules};
+use super::prefixes::Prefixes;
 use super::queues::Queues;
 use super::{MemoryBroker, Router};
 
@@ -18,8 +19,7 @@ use super::{MemoryBroker, Router};
 /// ```
 #[derive(Debug, Clone)]
 pub struct MemoryBrokerBuilder {
-    pub(super) topics: Vec<String>,
-    pub(super) queues: Vec<String>,
+    pub(super) prefixes: Prefixes,
     pub(super) rules: DestinationRules,
     pub(super) total_bytes: usize,
     pub(super) history_bytes: usize,
@@ -35,8 +35,11 @@ impl MemoryBrokerBuilder {
 
     pub(super) fn new() -> Self {
         Self {
-            topics: vec!["/topic".to_owned()],
-            queues: vec!["/queue".to_owned()],
+            prefixes: Prefixes {
+                topics: vec!["/topic".to_owned()],
+                queues: vec!["/queue".to_owned()],
+                temporary: "/temp-queue".to_owned(),
+            },
             rules: DestinationRules::default(),
             total_bytes: Self::DEFAULT_TOTAL_BYTES,
             history_bytes: Self::DEFAULT_HISTORY_BYTES,
@@ -46,14 +49,24 @@ impl MemoryBrokerBuilder {
     /// Adds a prefix of topics, with or without a `/` at its end. `/topic` is one already.
     #[must_use]
     pub fn topic(mut self, prefix: impl AsRef<str>) -> Self {
-        self.topics.push(whole_segments(prefix.as_ref()));
+        self.prefixes.topics.push(whole_segments(prefix.as_ref()));
         self
     }
 
     /// Adds a prefix of queues, with or without a `/` at its end. `/queue` is one already.
     #[must_use]
     pub fn queue(mut self, prefix: impl AsRef<str>) -> Self {
-        self.queues.push(whole_segments(prefix.as_ref()));
+        self.prefixes.queues.push(whole_segments(prefix.as_ref()));
+        self
+    }
+
+    /// Sets the prefix of the queues for replies: see [`Broker::temporary_queues`]. Default:
+    /// `/temp-queue`.
+    ///
+    /// [`Broker::temporary_queues`]: super::super::Broker::temporary_queues
+    #[must_use]
+    pub fn temporary_queues(mut self, prefix: impl AsRef<str>) -> Self {
+        self.prefixes.temporary = whole_segments(prefix.as_ref());
         self
     }
 
@@ -90,17 +103,13 @@ impl MemoryBrokerBuilder {
     /// Makes the broker.
     pub fn build(self) -> MemoryBroker {
         let rules = Arc::new(self.rules.clone());
+        let router = Arc::new(Router::with_history(Arc::clone(&rules), self.history_bytes));
+        let prefixes = self.prefixes.clone();
         MemoryBroker {
-            queues: Queues::new(Arc::clone(&rules), self.total_bytes),
-            router: Router::with_history(rules, self.history_bytes),
+            queues: Queues::new(rules, prefixes, Arc::clone(&router), self.total_bytes),
+            router,
             settings: self,
         }
-    }
-
-    /// The prefixes in words, for an error message.
-    pub(super) fn prefixes(&self) -> String {
-        let prefixes: Vec<_> = self.topics.iter().chain(&self.queues).map(String::as_str).collect();
-        prefixes.join(", ")
     }
 }
 
