@@ -28,6 +28,8 @@ mod outlet;
 mod pattern;
 mod policy;
 mod prefixes;
+#[cfg(feature = "redis")]
+mod redis;
 mod router;
 mod subscriber;
 mod turn;
@@ -50,6 +52,8 @@ pub use policy::{
     DestinationPolicy, DestinationRule, DestinationRules, InvalidRule, QueueOverflow, QueuePolicy,
     RejectedPolicy, Retention,
 };
+#[cfg(feature = "redis")]
+pub use redis::RedisBroker;
 pub use router::{Router, Work};
 pub use subscriber::{Subscriber, SubscriberId};
 pub use turn::Turn;

@@ -193,13 +193,48 @@ impl Channel {
             outcome
         };
         drop(guard);
+        self.note_due(due);
+        Ok(outcome)
+    }
+
+    /// Adds messages to the front of what is kept. Returns false if the channel was closed.
+    #[cfg(feature = "redis")]
+    pub(super) fn prepend(
+        self: &Arc<Self>,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) -> bool {
+        let mut guard = self.state.lock();
+        if guard.closed {
+            return false;
+        }
+        let Some(history) = &mut guard.history else { return true };
+        history.log.prepend(older, lost, now, &self.shared.retained);
+        let due = history.register();
+        drop(guard);
+        self.note_due(due);
+        true
+    }
+
+    /// Drops all that is kept.
+    #[cfg(feature = "redis")]
+    pub(super) fn evict_all(&self) {
+        if let Some(history) = &mut self.state.lock().history {
+            while !history.log.is_empty() {
+                history.log.drop_oldest(&self.shared.retained);
+            }
+        }
+    }
+
+    /// Puts the destination into the heap of those that keep something, where it is not there yet.
+    fn note_due(self: &Arc<Self>, due: Option<Instant>) {
         if let Some(due) = due
             && self.shared.retained.insert(Arc::downgrade(self), due)
             && let Some(host) = self.shared.host()
         {
             host.deadline_changed();
         }
-        Ok(outcome)
     }
 
     /// A message that an engine ordered has a token of its own; any other gets its position.

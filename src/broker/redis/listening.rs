@@ -1,0 +1,535 @@
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::aio::{MultiplexedConnection, SendError};
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinSet;
+
+use crate::session::{Delivery, Token};
+
+use super::super::engine::{Backoff, Change};
+use super::super::{Destination, Turn};
+use super::names::{self, Glob};
+use super::windows::Window;
+use super::{Node, StreamId, payload};
+
+/// Listens to what the subscribers of this node have subscribed to, over one connection after the
+/// other.
+pub(super) async fn listen(node: Arc<Node>) {
+    let mut listener = Listener::new(node);
+    let mut backoff = Backoff::new();
+    loop {
+        if listener.listen_once(&mut backoff).await.is_ok() {
+            return;
+        }
+        listener.lost();
+        tokio::time::sleep(backoff.delay()).await;
+    }
+}
+
+/// How many bytes of messages may wait here. A node that falls behind further loses its connection,
+/// as it would lose it at Redis (`client-output-buffer-limit`).
+const WAITING_BYTES: usize = 64 << 20;
+
+/// How often a Redis that says nothing is asked whether it is there.
+const ASKED: Duration = Duration::from_secs(2);
+
+/// How many subscriptions one command asks for.
+const AT_ONCE: usize = 1_000;
+
+/// How many messages are read from a stream at once.
+const READ_AT_ONCE: usize = 1_000;
+
+/// The connection is of no use any more.
+struct Lost;
+
+impl From<redis::RedisError> for Lost {
+    fn from(_: redis::RedisError) -> Self {
+        Self
+    }
+}
+
+/// The one task that knows what Redis sends at present.
+struct Listener {
+    node: Arc<Node>,
+    /// The destinations that Redis has confirmed.
+    rooms: HashSet<Destination>,
+    /// The globs that Redis has confirmed, in that order. A message that several of them match, or
+    /// a room as well, comes once for each, and counts once.
+    globs: Vec<Glob>,
+    missed: Missed,
+}
+
+/// Where messages may have been missed, and nobody was told so yet.
+#[derive(Default)]
+struct Missed {
+    rooms: HashSet<Destination>,
+    globs: Vec<Glob>,
+    /// The destinations of the globs whose listeners were told.
+    told: HashSet<Destination>,
+}
+
+/// What Redis has pushed, and how much of it waits.
+struct Pushes {
+    receiver: UnboundedReceiver<(PushInfo, usize)>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What a connection brings next.
+enum Next {
+    Push(PushInfo),
+    Asked(RedisResult<()>),
+    Rooms(Change),
+    Globs(Change),
+    Ask,
+}
+
+impl Listener {
+    fn new(node: Arc<Node>) -> Self {
+        let (rooms, globs) = (HashSet::new(), Vec::new());
+        Self { node, rooms, globs, missed: Missed::default() }
+    }
+
+    async fn listen_once(&mut self, backoff: &mut Backoff) -> Result<(), Lost> {
+        let (config, mut pushes) = Pushes::config();
+        let mut connection = self.node.connect_with(config).await?;
+        backoff.reset();
+        let mut asked = JoinSet::new();
+        let mut ask = tokio::time::interval(ASKED);
+        let node = Arc::clone(&self.node);
+        loop {
+            let next = tokio::select! {
+                push = pushes.next() => Next::Push(push.ok_or(Lost)?),
+                Some(answer) = asked.join_next() => Next::Asked(answer.map_err(|_| Lost)?),
+                change = node.rooms.change() => Next::Rooms(change),
+                change = node.globs.change() => Next::Globs(change),
+                _ = ask.tick() => Next::Ask,
+            };
+            match next {
+                Next::Push(push) => self.handle(push, &mut pushes, &mut connection).await?,
+                Next::Asked(answer) => answer?,
+                Next::Rooms(first) => {
+                    let changes = more(first, || node.rooms.try_change());
+                    request(
+                        changes,
+                        ["SUBSCRIBE", "UNSUBSCRIBE"],
+                        &connection,
+                        &mut asked,
+                        |room| names::channel(room),
+                    );
+                }
+                Next::Globs(first) => {
+                    let changes = more(first, || node.globs.try_change());
+                    let named = |glob: &Destination| Glob::named(glob.as_str()).pattern();
+                    request(
+                        changes,
+                        ["PSUBSCRIBE", "PUNSUBSCRIBE"],
+                        &connection,
+                        &mut asked,
+                        named,
+                    );
+                }
+                Next::Ask => {
+                    let mut connection = connection.clone();
+                    asked.spawn(async move {
+                        redis::cmd("PING").query_async::<()>(&mut connection).await
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes what was pushed, and what else is there, in one turn.
+    async fn handle(
+        &mut self,
+        first: PushInfo,
+        pushes: &mut Pushes,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<(), Lost> {
+        let mut turn = Turn::new(Instant::now());
+        let mut next = Some(first);
+        let mut left = AT_ONCE;
+        while let Some(PushInfo { kind, data }) = next {
+            let mut data = data.into_iter().map_while(|value| match value {
+                Value::BulkString(bytes) => Some(bytes),
+                _ => None,
+            });
+            let (name, second, third) = (data.next(), data.next(), data.next());
+            let named = name.as_deref().and_then(names::behind_prefix);
+            match (kind, named, second, third) {
+                (PushKind::Disconnection, ..) => return Err(Lost),
+                (PushKind::Message, Some(room), Some(payload), _) => {
+                    self.message(room, &payload, &mut turn);
+                }
+                (PushKind::PMessage, Some(glob), Some(channel), Some(payload)) => {
+                    self.glob_message(&Glob::named(glob), &channel, &payload, &mut turn);
+                }
+                (PushKind::Subscribe, Some(room), ..) => {
+                    self.subscribed(room, connection, &mut turn).await?;
+                }
+                (PushKind::Unsubscribe, Some(room), ..) => self.unsubscribed(room),
+                (PushKind::PSubscribe, Some(glob), ..) => {
+                    self.glob_subscribed(Glob::named(glob), connection, &mut turn).await?;
+                }
+                (PushKind::PUnsubscribe, Some(glob), ..) => {
+                    self.glob_unsubscribed(&Glob::named(glob));
+                }
+                // Nobody here has asked for it.
+                _ => {}
+            }
+            left -= 1;
+            next = if left > 0 { pushes.try_next() } else { None };
+        }
+        Ok(())
+    }
+
+    /// A message came by the subscription to its destination.
+    fn message(&mut self, room: &str, payload: &[u8], turn: &mut Turn) {
+        if let Ok(room) = Destination::new(room) {
+            self.route(&room, payload, turn);
+        }
+    }
+
+    /// A message came by a glob. It counts if it comes by nothing else, or by this glob first.
+    fn glob_message(&mut self, glob: &Glob, channel: &[u8], payload: &[u8], turn: &mut Turn) {
+        let named = names::behind_prefix(channel).and_then(|room| Destination::new(room).ok());
+        let Some(room) = named else { return };
+        let first = self.globs.iter().find(|glob| glob.matches(room.as_str()));
+        if !self.rooms.contains(&room) && first == Some(glob) {
+            self.route(&room, payload, turn);
+        }
+    }
+
+    fn route(&mut self, room: &Destination, payload: &[u8], turn: &mut Turn) {
+        let (message, token) = payload::read(room, payload);
+        let mut delivery = Delivery::new(message);
+        let id = token.as_ref().and_then(Token::as_text).and_then(|it| it.parse::<StreamId>().ok());
+        if let Some(id) = id.filter(|_| self.node.keeps_history(room)) {
+            let window = self.node.windows.get(room);
+            // It was read from the stream already.
+            if window.is_some_and(|window| id <= window.last) {
+                return;
+            }
+            let first = window.and_then(|window| window.first).or(Some(id));
+            let complete = window.is_some_and(|window| window.complete);
+            self.node.windows.set(
+                room,
+                Window { first, last: id, complete },
+                &self.node.router,
+                turn,
+            );
+        }
+        if let Some(token) = token {
+            delivery = delivery.with_token(token);
+        }
+        delivery = delivery.with_gap(self.missed.at(room));
+        // What it waits for is in this node: the next messages wait meanwhile in the connection.
+        drop(self.node.router.route(room, delivery, turn));
+    }
+
+    async fn subscribed(
+        &mut self,
+        room: &str,
+        connection: &mut MultiplexedConnection,
+        turn: &mut Turn,
+    ) -> Result<(), Lost> {
+        let Ok(room) = Destination::new(room) else { return Ok(()) };
+        if self.node.keeps_history(&room) {
+            self.read_stream(&room, connection, turn).await?;
+        }
+        self.node.rooms.listening(&room);
+        self.rooms.insert(room);
+        Ok(())
+    }
+
+    fn unsubscribed(&mut self, room: &str) {
+        let Ok(room) = Destination::new(room) else { return };
+        self.rooms.remove(&room);
+        self.missed.rooms.remove(&room);
+        if self.node.keeps_history(&room) {
+            self.drop_windows();
+        }
+        self.node.rooms.stopped(&room);
+    }
+
+    async fn glob_subscribed(
+        &mut self,
+        glob: Glob,
+        connection: &mut MultiplexedConnection,
+        turn: &mut Turn,
+    ) -> Result<(), Lost> {
+        // What came by it before a loss of the connection goes on without a gap.
+        for room in self.node.windows.destinations() {
+            if glob.matches(room.as_str()) && !self.rooms.contains(&room) {
+                self.read_missed(&room, connection, turn).await?;
+            }
+        }
+        if let Ok(upstream) = glob.upstream() {
+            self.node.globs.listening(&upstream);
+        }
+        if !self.globs.contains(&glob) {
+            self.globs.push(glob);
+        }
+        Ok(())
+    }
+
+    fn glob_unsubscribed(&mut self, glob: &Glob) {
+        self.globs.retain(|other| other != glob);
+        self.missed.globs.retain(|other| other != glob);
+        self.drop_windows();
+        if let Ok(upstream) = glob.upstream() {
+            self.node.globs.stopped(&upstream);
+        }
+    }
+
+    /// What is not followed any more is not known any more either.
+    fn drop_windows(&self) {
+        let (rooms, globs) = (&self.rooms, &self.globs);
+        let gone = |room: &Destination| {
+            !rooms.contains(room) && !globs.iter().any(|glob| glob.matches(room.as_str()))
+        };
+        self.node.windows.drop_where(gone, &self.node.router);
+    }
+
+    /// Reads what this node does not have of a stream: what was published since the last message that
+    /// came, and what was there before the first.
+    async fn read_stream(
+        &mut self,
+        room: &Destination,
+        connection: &mut MultiplexedConnection,
+        turn: &mut Turn,
+    ) -> Result<(), Lost> {
+        self.read_missed(room, connection, turn).await?;
+        let window = self.node.windows.get(room);
+        if window.is_some_and(|window| window.complete) {
+            return Ok(());
+        }
+        let retention = self.node.rules.policy(room).retention;
+        let behind = window.and_then(|window| window.first).map(|id| format!("({id}"));
+        let mut older = VecDeque::new();
+        let mut end = behind.unwrap_or_else(|| "+".to_owned());
+        loop {
+            let most = READ_AT_ONCE.min(retention.messages - older.len());
+            let read = read(connection, "XREVRANGE", room, [&end, "-"], most).await?;
+            let count = read.len();
+            for (id, payload) in read {
+                older.push_front((id, payload));
+            }
+            let Some((first, _)) = older.front().filter(|_| count == READ_AT_ONCE) else { break };
+            end = format!("({first}");
+        }
+        let newest = older.back().map_or(StreamId::ZERO, |(id, _)| *id);
+        let first = older.front().map(|(id, _)| *id).or(window.and_then(|window| window.first));
+        let whole = older.len() < retention.messages;
+        let older = older
+            .into_iter()
+            .filter_map(|(id, payload)| Some((instant(id), delivery(room, id, &payload)?)));
+        let now = Instant::now();
+        // Nobody knows of what the stream has dropped for its age.
+        let lost = if whole { now.checked_sub(retention.age) } else { first.map(instant) };
+        self.node.router.prepend(room, older.collect(), lost.unwrap_or(now), now);
+        let last = window.map_or(newest, |window| window.last.max(newest));
+        let window = Window { first, last, complete: true };
+        self.node.windows.set(room, window, &self.node.router, turn);
+        Ok(())
+    }
+
+    /// Routes what was published since the last message that came.
+    async fn read_missed(
+        &mut self,
+        room: &Destination,
+        connection: &mut MultiplexedConnection,
+        turn: &mut Turn,
+    ) -> Result<(), Lost> {
+        let Some(mut window) = self.node.windows.get(room) else { return Ok(()) };
+        let mut contiguous = window.last == StreamId::ZERO;
+        let mut start = window.last.to_string();
+        loop {
+            let missed = read(connection, "XRANGE", room, [&start, "+"], READ_AT_ONCE).await?;
+            let count = missed.len();
+            for (id, payload) in missed {
+                contiguous |= id == window.last;
+                if id <= window.last {
+                    continue;
+                }
+                let Some(delivery) = delivery(room, id, &payload) else { continue };
+                let gap = !std::mem::replace(&mut contiguous, true);
+                drop(self.node.router.route(room, delivery.with_gap(gap), turn));
+                window.first = window.first.or(Some(id));
+                window.last = id;
+            }
+            if count < READ_AT_ONCE {
+                break;
+            }
+            start = format!("({}", window.last);
+        }
+        self.missed.rooms.remove(room);
+        if contiguous || last_of_stream(connection, room).await? == Some(window.last) {
+            self.missed.told.insert(room.clone());
+        } else {
+            // Something was there, and is gone.
+            self.missed.rooms.insert(room.clone());
+        }
+        self.node.windows.set(room, window, &self.node.router, turn);
+        Ok(())
+    }
+
+    /// The connection is gone, and whatever was published since may be missed.
+    fn lost(&mut self) {
+        self.missed.rooms.extend(self.rooms.drain());
+        self.missed.globs.append(&mut self.globs);
+        self.missed.told.clear();
+        self.node.rooms.lost();
+        self.node.globs.lost();
+        // Who has left meanwhile is told of nothing, and what nobody follows is dropped.
+        let node = &self.node;
+        self.missed.rooms.retain(|room| node.rooms.is_wanted(room));
+        self.missed
+            .globs
+            .retain(|glob| glob.upstream().is_ok_and(|upstream| node.globs.is_wanted(&upstream)));
+        let missed = &self.missed;
+        let gone = |room: &Destination| {
+            let by_glob = missed.globs.iter().any(|glob| glob.matches(room.as_str()));
+            !missed.rooms.contains(room) && !by_glob
+        };
+        node.windows.drop_where(gone, &node.router);
+    }
+}
+
+impl Missed {
+    /// Whether the next message of a destination says that others may be missing. Asked once.
+    fn at(&mut self, room: &Destination) -> bool {
+        if self.rooms.remove(room) {
+            self.told.insert(room.clone());
+            return true;
+        }
+        self.globs.iter().any(|glob| glob.matches(room.as_str())) && self.told.insert(room.clone())
+    }
+}
+
+impl Pushes {
+    /// The settings of a connection, and what is pushed over it.
+    fn config() -> (AsyncConnectionConfig, Self) {
+        let (sender, receiver) = unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&waiting);
+        let push = move |info: PushInfo| {
+            let bytes = size(&info);
+            if counted.fetch_add(bytes, Ordering::Relaxed) > WAITING_BYTES {
+                let disconnected = PushInfo { kind: PushKind::Disconnection, data: Vec::new() };
+                drop(sender.send((disconnected, 0)));
+                return Err(SendError);
+            }
+            sender.send((info, bytes)).map_err(|_| SendError)
+        };
+        (AsyncConnectionConfig::new().set_push_sender(push), Self { receiver, waiting })
+    }
+
+    async fn next(&mut self) -> Option<PushInfo> {
+        let (info, bytes) = self.receiver.recv().await?;
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        Some(info)
+    }
+
+    fn try_next(&mut self) -> Option<PushInfo> {
+        let (info, bytes) = self.receiver.try_recv().ok()?;
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        Some(info)
+    }
+}
+
+fn size(info: &PushInfo) -> usize {
+    let bytes = info.data.iter().map(|value| match value {
+        Value::BulkString(bytes) => bytes.len(),
+        _ => 0,
+    });
+    size_of::<PushInfo>() + bytes.sum::<usize>()
+}
+
+/// The changes that are there.
+fn more(first: Change, next: impl Fn() -> Option<Change>) -> Vec<Change> {
+    let others = std::iter::from_fn(next).take(AT_ONCE - 1);
+    std::iter::once(first).chain(others).collect()
+}
+
+/// Asks Redis to begin and to end subscriptions. Each is confirmed by a push.
+fn request(
+    changes: Vec<Change>,
+    [listen, stop]: [&str; 2],
+    connection: &MultiplexedConnection,
+    asked: &mut JoinSet<RedisResult<()>>,
+    name: impl Fn(&Destination) -> String,
+) {
+    let (mut listens, mut stops) = (Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            Change::Listen(destination) => listens.push(name(&destination)),
+            Change::Stop(destination) => stops.push(name(&destination)),
+        }
+    }
+    for (command, names) in [(listen, listens), (stop, stops)] {
+        if names.is_empty() {
+            continue;
+        }
+        let command = command.to_owned();
+        let mut connection = connection.clone();
+        asked.spawn(async move {
+            match command.as_str() {
+                "SUBSCRIBE" => connection.subscribe(names).await,
+                "UNSUBSCRIBE" => connection.unsubscribe(names).await,
+                "PSUBSCRIBE" => connection.psubscribe(names).await,
+                _ => connection.punsubscribe(names).await,
+            }
+        });
+    }
+}
+
+/// Reads from the stream of a destination.
+async fn read(
+    connection: &mut MultiplexedConnection,
+    command: &str,
+    room: &Destination,
+    [from, to]: [&str; 2],
+    most: usize,
+) -> Result<Vec<(StreamId, Vec<u8>)>, Lost> {
+    let mut command = redis::cmd(command);
+    command.arg(names::stream(room)).arg(from).arg(to).arg("COUNT").arg(most);
+    let entries: Vec<(String, Vec<Vec<u8>>)> = command.query_async(connection).await?;
+    let read = entries.into_iter().filter_map(|(id, mut fields)| {
+        // The value of its first field.
+        Some((id.parse().ok()?, (fields.len() > 1).then(|| fields.swap_remove(1))?))
+    });
+    Ok(read.collect())
+}
+
+/// The last message that a stream ever had, if there is a stream.
+async fn last_of_stream(
+    connection: &mut MultiplexedConnection,
+    room: &Destination,
+) -> Result<Option<StreamId>, Lost> {
+    let mut command = redis::cmd("XINFO");
+    command.arg("STREAM").arg(names::stream(room));
+    let info: RedisResult<redis::streams::StreamInfoStreamReply> =
+        command.query_async(connection).await;
+    match info {
+        Ok(info) => Ok(info.last_generated_id.parse().ok()),
+        Err(error) if error.code() == Some("ERR") => Ok(None),
+        Err(_) => Err(Lost),
+    }
+}
+
+fn delivery(room: &Destination, id: StreamId, payload: &[u8]) -> Option<Delivery> {
+    let token = Token::new(&id.to_string()).ok()?;
+    Some(Delivery::new(payload::read_kept(room, payload)).with_token(token))
+}
+
+/// When a message was added to its stream, by this node's clock.
+fn instant(id: StreamId) -> Instant {
+    let now = Instant::now();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ago = since.saturating_sub(Duration::from_millis(id.milliseconds));
+    now.checked_sub(ago).unwrap_or(now)
+}
