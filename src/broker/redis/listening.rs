@@ -1,20 +1,21 @@
 use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use redis::aio::{MultiplexedConnection, SendError};
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult, Value};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind, RedisResult, Value};
 use tokio::task::JoinSet;
 
 use crate::session::{Delivery, Token};
 
 use super::super::engine::{Backoff, Change};
 use super::super::{Destination, Turn};
+use super::missed::Missed;
 use super::names::{self, Glob};
+use super::pushes::Pushes;
 use super::windows::Window;
-use super::{Node, StreamId, payload};
+use super::{Lost, Node, StreamId, payload, stream};
 
 /// Listens to what the subscribers of this node have subscribed to, over one connection after the
 /// other.
@@ -22,17 +23,11 @@ pub(super) async fn listen(node: Arc<Node>) {
     let mut listener = Listener::new(node);
     let mut backoff = Backoff::new();
     loop {
-        if listener.listen_once(&mut backoff).await.is_ok() {
-            return;
-        }
+        let Err(Lost) = listener.listen_once(&mut backoff).await;
         listener.lost();
         tokio::time::sleep(backoff.delay()).await;
     }
 }
-
-/// How many bytes of messages may wait here. A node that falls behind further loses its connection,
-/// as it would lose it at Redis (`client-output-buffer-limit`).
-const WAITING_BYTES: usize = 64 << 20;
 
 /// How often a Redis that says nothing is asked whether it is there.
 const ASKED: Duration = Duration::from_secs(2);
@@ -43,15 +38,6 @@ const AT_ONCE: usize = 1_000;
 /// How many messages are read from a stream at once.
 const READ_AT_ONCE: usize = 1_000;
 
-/// The connection is of no use any more.
-struct Lost;
-
-impl From<redis::RedisError> for Lost {
-    fn from(_: redis::RedisError) -> Self {
-        Self
-    }
-}
-
 /// The one task that knows what Redis sends at present.
 struct Listener {
     node: Arc<Node>,
@@ -61,21 +47,6 @@ struct Listener {
     /// a room as well, comes once for each, and counts once.
     globs: Vec<Glob>,
     missed: Missed,
-}
-
-/// Where messages may have been missed, and nobody was told so yet.
-#[derive(Default)]
-struct Missed {
-    rooms: HashSet<Destination>,
-    globs: Vec<Glob>,
-    /// The destinations of the globs whose listeners were told.
-    told: HashSet<Destination>,
-}
-
-/// What Redis has pushed, and how much of it waits.
-struct Pushes {
-    receiver: UnboundedReceiver<(PushInfo, usize)>,
-    waiting: Arc<AtomicUsize>,
 }
 
 /// What a connection brings next.
@@ -93,7 +64,7 @@ impl Listener {
         Self { node, rooms, globs, missed: Missed::default() }
     }
 
-    async fn listen_once(&mut self, backoff: &mut Backoff) -> Result<(), Lost> {
+    async fn listen_once(&mut self, backoff: &mut Backoff) -> Result<Infallible, Lost> {
         let (config, mut pushes) = Pushes::config();
         let mut connection = self.node.connect_with(config).await?;
         backoff.reset();
@@ -313,7 +284,7 @@ impl Listener {
         let mut end = behind.unwrap_or_else(|| "+".to_owned());
         loop {
             let most = READ_AT_ONCE.min(retention.messages - older.len());
-            let read = read(connection, "XREVRANGE", room, [&end, "-"], most).await?;
+            let read = stream::read(connection, "XREVRANGE", room, [&end, "-"], most).await?;
             let count = read.len();
             for (id, payload) in read {
                 older.push_front((id, payload));
@@ -324,12 +295,12 @@ impl Listener {
         let newest = older.back().map_or(StreamId::ZERO, |(id, _)| *id);
         let first = older.front().map(|(id, _)| *id).or(window.and_then(|window| window.first));
         let whole = older.len() < retention.messages;
-        let older = older
-            .into_iter()
-            .filter_map(|(id, payload)| Some((instant(id), delivery(room, id, &payload)?)));
+        let older = older.into_iter().filter_map(|(id, payload)| {
+            Some((stream::instant(id), stream::delivery(room, id, &payload)?))
+        });
         let now = Instant::now();
         // Nobody knows of what the stream has dropped for its age.
-        let lost = if whole { now.checked_sub(retention.age) } else { first.map(instant) };
+        let lost = if whole { now.checked_sub(retention.age) } else { first.map(stream::instant) };
         self.node.router.prepend(room, older.collect(), lost.unwrap_or(now), now);
         let last = window.map_or(newest, |window| window.last.max(newest));
         let window = Window { first, last, complete: true };
@@ -348,14 +319,15 @@ impl Listener {
         let mut contiguous = window.last == StreamId::ZERO;
         let mut start = window.last.to_string();
         loop {
-            let missed = read(connection, "XRANGE", room, [&start, "+"], READ_AT_ONCE).await?;
+            let missed =
+                stream::read(connection, "XRANGE", room, [&start, "+"], READ_AT_ONCE).await?;
             let count = missed.len();
             for (id, payload) in missed {
                 contiguous |= id == window.last;
                 if id <= window.last {
                     continue;
                 }
-                let Some(delivery) = delivery(room, id, &payload) else { continue };
+                let Some(delivery) = stream::delivery(room, id, &payload) else { continue };
                 let gap = !std::mem::replace(&mut contiguous, true);
                 drop(self.node.router.route(room, delivery.with_gap(gap), turn));
                 window.first = window.first.or(Some(id));
@@ -366,9 +338,8 @@ impl Listener {
             }
             start = format!("({}", window.last);
         }
-        self.missed.rooms.remove(room);
-        if contiguous || last_of_stream(connection, room).await? == Some(window.last) {
-            self.missed.told.insert(room.clone());
+        if contiguous || stream::last(connection, room).await? == Some(window.last) {
+            self.missed.told(room);
         } else {
             // Something was there, and is gone.
             self.missed.rooms.insert(room.clone());
@@ -379,9 +350,7 @@ impl Listener {
 
     /// The connection is gone, and whatever was published since may be missed.
     fn lost(&mut self) {
-        self.missed.rooms.extend(self.rooms.drain());
-        self.missed.globs.append(&mut self.globs);
-        self.missed.told.clear();
+        self.missed.lost(self.rooms.drain(), self.globs.drain(..));
         self.node.rooms.lost();
         self.node.globs.lost();
         // Who has left meanwhile is told of nothing, and what nobody follows is dropped.
@@ -397,56 +366,6 @@ impl Listener {
         };
         node.windows.drop_where(gone, &node.router);
     }
-}
-
-impl Missed {
-    /// Whether the next message of a destination says that others may be missing. Asked once.
-    fn at(&mut self, room: &Destination) -> bool {
-        if self.rooms.remove(room) {
-            self.told.insert(room.clone());
-            return true;
-        }
-        self.globs.iter().any(|glob| glob.matches(room.as_str())) && self.told.insert(room.clone())
-    }
-}
-
-impl Pushes {
-    /// The settings of a connection, and what is pushed over it.
-    fn config() -> (AsyncConnectionConfig, Self) {
-        let (sender, receiver) = unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&waiting);
-        let push = move |info: PushInfo| {
-            let bytes = size(&info);
-            if counted.fetch_add(bytes, Ordering::Relaxed) > WAITING_BYTES {
-                let disconnected = PushInfo { kind: PushKind::Disconnection, data: Vec::new() };
-                drop(sender.send((disconnected, 0)));
-                return Err(SendError);
-            }
-            sender.send((info, bytes)).map_err(|_| SendError)
-        };
-        (AsyncConnectionConfig::new().set_push_sender(push), Self { receiver, waiting })
-    }
-
-    async fn next(&mut self) -> Option<PushInfo> {
-        let (info, bytes) = self.receiver.recv().await?;
-        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        Some(info)
-    }
-
-    fn try_next(&mut self) -> Option<PushInfo> {
-        let (info, bytes) = self.receiver.try_recv().ok()?;
-        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        Some(info)
-    }
-}
-
-fn size(info: &PushInfo) -> usize {
-    let bytes = info.data.iter().map(|value| match value {
-        Value::BulkString(bytes) => bytes.len(),
-        _ => 0,
-    });
-    size_of::<PushInfo>() + bytes.sum::<usize>()
 }
 
 /// The changes that are there.
@@ -485,51 +404,4 @@ fn request(
             }
         });
     }
-}
-
-/// Reads from the stream of a destination.
-async fn read(
-    connection: &mut MultiplexedConnection,
-    command: &str,
-    room: &Destination,
-    [from, to]: [&str; 2],
-    most: usize,
-) -> Result<Vec<(StreamId, Vec<u8>)>, Lost> {
-    let mut command = redis::cmd(command);
-    command.arg(names::stream(room)).arg(from).arg(to).arg("COUNT").arg(most);
-    let entries: Vec<(String, Vec<Vec<u8>>)> = command.query_async(connection).await?;
-    let read = entries.into_iter().filter_map(|(id, mut fields)| {
-        // The value of its first field.
-        Some((id.parse().ok()?, (fields.len() > 1).then(|| fields.swap_remove(1))?))
-    });
-    Ok(read.collect())
-}
-
-/// The last message that a stream ever had, if there is a stream.
-async fn last_of_stream(
-    connection: &mut MultiplexedConnection,
-    room: &Destination,
-) -> Result<Option<StreamId>, Lost> {
-    let mut command = redis::cmd("XINFO");
-    command.arg("STREAM").arg(names::stream(room));
-    let info: RedisResult<redis::streams::StreamInfoStreamReply> =
-        command.query_async(connection).await;
-    match info {
-        Ok(info) => Ok(info.last_generated_id.parse().ok()),
-        Err(error) if error.code() == Some("ERR") => Ok(None),
-        Err(_) => Err(Lost),
-    }
-}
-
-fn delivery(room: &Destination, id: StreamId, payload: &[u8]) -> Option<Delivery> {
-    let token = Token::new(&id.to_string()).ok()?;
-    Some(Delivery::new(payload::read_kept(room, payload)).with_token(token))
-}
-
-/// When a message was added to its stream, by this node's clock.
-fn instant(id: StreamId) -> Instant {
-    let now = Instant::now();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ago = since.saturating_sub(Duration::from_millis(id.milliseconds));
-    now.checked_sub(ago).unwrap_or(now)
 }

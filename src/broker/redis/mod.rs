@@ -1,9 +1,12 @@
 //! The broker over Redis: what several nodes publish reaches the subscribers of each.
 
 mod listening;
+mod missed;
 mod names;
 mod payload;
+mod pushes;
 mod sending;
+mod stream;
 mod stream_id;
 mod windows;
 
@@ -77,6 +80,10 @@ struct Node {
     publish_script: String,
 }
 
+/// A connection is of no use any more.
+#[derive(Debug)]
+struct Lost;
+
 /// What the engine is called in errors.
 const ENGINE: &str = "Redis";
 
@@ -127,6 +134,12 @@ impl Drop for RedisBroker {
         for task in &self.tasks {
             task.abort();
         }
+    }
+}
+
+impl From<redis::RedisError> for Lost {
+    fn from(_: redis::RedisError) -> Self {
+        Self
     }
 }
 
@@ -235,10 +248,9 @@ impl Node {
             return Ok(join(&self.globs, &glob));
         }
         if subscriber.history.is_some() {
-            // It waits for its history, which waits for the subscription.
-            let outcome = self.windows.join(destination, subscriber, &self.router, turn);
-            drop(join(&self.rooms, destination));
-            return Ok(outcome);
+            // While Redis has not confirmed, it is not known what this node will have missed.
+            let confirmed = join(&self.rooms, destination).take_ready().is_some();
+            return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
         }
         self.router.subscribe(destination, subscriber, turn);
         Ok(join(&self.rooms, destination))

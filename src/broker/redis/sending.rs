@@ -1,12 +1,13 @@
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisResult, Value};
+use redis::{Pipeline, Value};
 
 use super::super::engine::{Backoff, Item};
 use super::super::{BrokerError, Message, Retention};
-use super::{ENGINE, Node, names, payload};
+use super::{ENGINE, Lost, Node, names, payload};
 
 /// Something to be done at the Redis: all of it, or none.
 #[derive(Debug, Clone)]
@@ -21,9 +22,6 @@ const PROGRESS_SECONDS: u64 = 3600;
 
 /// The longest that a stream keeps a message, in milliseconds: what a script can count with.
 const LONGEST_AGE: u64 = 10 * 365 * 24 * 3600 * 1000;
-
-/// A batch could not be sent, or not be answered: the connection is of no use any more.
-struct Lost;
 
 impl Request {
     /// How many bytes it holds, about.
@@ -40,11 +38,11 @@ pub(super) async fn send(node: Arc<Node>, first: MultiplexedConnection) {
 async fn send_over_connections(node: &Node, first: MultiplexedConnection) {
     let mut connection = Some(first);
     let mut backoff = Backoff::new();
+    let mut previous = None;
     loop {
         if let Some(connected) = connection.take() {
-            if send_over(node, connected, &mut backoff).await.is_err() {
-                node.outbox.lost();
-            }
+            let Err(Lost) = send_over(node, connected, &mut previous, &mut backoff).await;
+            node.outbox.lost();
         }
         tokio::time::sleep(backoff.delay()).await;
         connection = node.connect().await.ok();
@@ -61,16 +59,34 @@ async fn give_up_in_time(node: &Node) {
     }
 }
 
+/// Finds out how far this node has come over connections before. What was sent over the `previous` one
+/// and waits in it must not be done after that.
+async fn progress(
+    node: &Node,
+    connection: &mut MultiplexedConnection,
+    previous: &mut Option<u64>,
+) -> Result<u64, Lost> {
+    if let Some(previous) = *previous {
+        let mut kill = redis::cmd("CLIENT");
+        // That it is not there any more is as well; who may not kill it has only a smaller chance.
+        drop(kill.arg("KILL").arg("ID").arg(previous).query_async::<()>(connection).await);
+    }
+    *previous = redis::cmd("CLIENT").arg("ID").query_async(connection).await.ok();
+    let mut ask = redis::cmd("GET");
+    ask.arg(names::progress(node.number));
+    let done: Option<u64> = ask.query_async(connection).await?;
+    Ok(done.unwrap_or_default())
+}
+
 /// Sends batch after batch. Each is one transaction that also notes how far this node has come: so it
 /// is known after a loss of the connection whether the last one was done, and nothing is done twice.
 async fn send_over(
     node: &Node,
     mut connection: MultiplexedConnection,
+    previous: &mut Option<u64>,
     backoff: &mut Backoff,
-) -> Result<(), Lost> {
-    let done: RedisResult<Option<u64>> =
-        redis::cmd("GET").arg(names::progress(node.number)).query_async(&mut connection).await;
-    let done = done.map_err(|_| Lost)?.unwrap_or(0);
+) -> Result<Infallible, Lost> {
+    let done = progress(node, &mut connection, previous).await?;
     backoff.reset();
     let mut most = BATCH_REQUESTS;
     let mut batch: Vec<Item<Request>> = Vec::new();
@@ -80,7 +96,7 @@ async fn send_over(
             continue;
         }
         let sent = batch.len().min(most);
-        let Some(part) = batch.get(..sent) else { return Ok(()) };
+        let part = batch.get(..sent).unwrap_or_default();
         match send_batch(node, &mut connection, part).await? {
             Some(answers) => {
                 for (item, answer) in batch.drain(..sent).zip(answers) {

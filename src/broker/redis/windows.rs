@@ -32,16 +32,18 @@ pub(super) struct Window {
 }
 
 impl Windows {
-    /// Adds a subscriber that asks for history to the router: now, or when the window is complete.
+    /// Adds a subscriber that asks for history to the router: now, or when the window is complete, and
+    /// Redis has `confirmed` that it sends what comes.
     pub(super) fn join(
         &self,
         destination: &Destination,
         subscriber: Subscriber,
+        confirmed: bool,
         router: &Router,
         turn: &mut Turn,
     ) -> Outcome {
         let state = &mut *self.0.lock();
-        if state.windows.get(destination).is_some_and(|window| window.complete) {
+        if confirmed && state.windows.get(destination).is_some_and(|window| window.complete) {
             router.subscribe(destination, subscriber, turn);
             return Outcome::done();
         }
