@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Value};
-use tokio::task::JoinSet;
 
 use crate::session::{Delivery, Token};
 
 use super::super::engine::{Backoff, Change};
 use super::super::{Destination, Turn};
+use super::asking::{Asking, Question};
 use super::missed::Missed;
 use super::names::{self, Glob};
 use super::pushes::Pushes;
@@ -32,7 +32,7 @@ pub(super) async fn listen(node: Arc<Node>) {
 /// How often a Redis that says nothing is asked whether it is there.
 const ASKED: Duration = Duration::from_secs(2);
 
-/// How many subscriptions one command asks for.
+/// How many messages are taken in one turn.
 const AT_ONCE: usize = 1_000;
 
 /// How many messages are read from a stream at once.
@@ -52,7 +52,7 @@ struct Listener {
 /// What a connection brings next.
 enum Next {
     Push(PushInfo),
-    Asked(RedisResult<()>),
+    Answered((Question, RedisResult<()>)),
     Rooms(Change),
     Globs(Change),
     Ask,
@@ -68,47 +68,23 @@ impl Listener {
         let (config, mut pushes) = Pushes::config();
         let mut connection = self.node.connect_with(config).await?;
         backoff.reset();
-        let mut asked = JoinSet::new();
+        let mut asking = Asking::new(connection.clone());
         let mut ask = tokio::time::interval(ASKED);
         let node = Arc::clone(&self.node);
         loop {
             let next = tokio::select! {
                 push = pushes.next() => Next::Push(push.ok_or(Lost)?),
-                Some(answer) = asked.join_next() => Next::Asked(answer.map_err(|_| Lost)?),
+                Some(answered) = asking.next() => Next::Answered(answered?),
                 change = node.rooms.change() => Next::Rooms(change),
                 change = node.globs.change() => Next::Globs(change),
                 _ = ask.tick() => Next::Ask,
             };
             match next {
                 Next::Push(push) => self.handle(push, &mut pushes, &mut connection).await?,
-                Next::Asked(answer) => answer?,
-                Next::Rooms(first) => {
-                    let changes = more(first, || node.rooms.try_change());
-                    request(
-                        changes,
-                        ["SUBSCRIBE", "UNSUBSCRIBE"],
-                        &connection,
-                        &mut asked,
-                        |room| names::channel(room),
-                    );
-                }
-                Next::Globs(first) => {
-                    let changes = more(first, || node.globs.try_change());
-                    let named = |glob: &Destination| Glob::named(glob.as_str()).pattern();
-                    request(
-                        changes,
-                        ["PSUBSCRIBE", "PUNSUBSCRIBE"],
-                        &connection,
-                        &mut asked,
-                        named,
-                    );
-                }
-                Next::Ask => {
-                    let mut connection = connection.clone();
-                    asked.spawn(async move {
-                        redis::cmd("PING").query_async::<()>(&mut connection).await
-                    });
-                }
+                Next::Answered(answered) => asking.heed(&node, answered)?,
+                Next::Rooms(first) => asking.change_rooms(first, || node.rooms.try_change()),
+                Next::Globs(first) => asking.change_globs(first, || node.globs.try_change()),
+                Next::Ask => asking.ping(),
             }
         }
     }
@@ -292,17 +268,18 @@ impl Listener {
             let Some((first, _)) = older.front().filter(|_| count == READ_AT_ONCE) else { break };
             end = format!("({first}");
         }
-        let newest = older.back().map_or(StreamId::ZERO, |(id, _)| *id);
+        let end = older.back().map_or(StreamId::ZERO, |(id, _)| *id);
         let first = older.front().map(|(id, _)| *id).or(window.and_then(|window| window.first));
         let whole = older.len() < retention.messages;
-        let older = older.into_iter().filter_map(|(id, payload)| {
-            Some((stream::instant(id), stream::delivery(room, id, &payload)?))
+        let older = older.iter().filter_map(|(id, payload)| {
+            Some((stream::instant(*id), stream::delivery(room, *id, payload)?))
         });
         let now = Instant::now();
         // Nobody knows of what the stream has dropped for its age.
         let lost = if whole { now.checked_sub(retention.age) } else { first.map(stream::instant) };
-        self.node.router.prepend(room, older.collect(), lost.unwrap_or(now), now);
-        let last = window.map_or(newest, |window| window.last.max(newest));
+        let older: Vec<_> = older.collect();
+        self.node.router.prepend(room, &older, lost.unwrap_or(now), now);
+        let last = window.map_or(end, |window| window.last.max(end));
         let window = Window { first, last, complete: true };
         self.node.windows.set(room, window, &self.node.router, turn);
         Ok(())
@@ -365,43 +342,5 @@ impl Listener {
             !missed.rooms.contains(room) && !by_glob
         };
         node.windows.drop_where(gone, &node.router);
-    }
-}
-
-/// The changes that are there.
-fn more(first: Change, next: impl Fn() -> Option<Change>) -> Vec<Change> {
-    let others = std::iter::from_fn(next).take(AT_ONCE - 1);
-    std::iter::once(first).chain(others).collect()
-}
-
-/// Asks Redis to begin and to end subscriptions. Each is confirmed by a push.
-fn request(
-    changes: Vec<Change>,
-    [listen, stop]: [&str; 2],
-    connection: &MultiplexedConnection,
-    asked: &mut JoinSet<RedisResult<()>>,
-    name: impl Fn(&Destination) -> String,
-) {
-    let (mut listens, mut stops) = (Vec::new(), Vec::new());
-    for change in changes {
-        match change {
-            Change::Listen(destination) => listens.push(name(&destination)),
-            Change::Stop(destination) => stops.push(name(&destination)),
-        }
-    }
-    for (command, names) in [(listen, listens), (stop, stops)] {
-        if names.is_empty() {
-            continue;
-        }
-        let command = command.to_owned();
-        let mut connection = connection.clone();
-        asked.spawn(async move {
-            match command.as_str() {
-                "SUBSCRIBE" => connection.subscribe(names).await,
-                "UNSUBSCRIBE" => connection.unsubscribe(names).await,
-                "PSUBSCRIBE" => connection.psubscribe(names).await,
-                _ => connection.punsubscribe(names).await,
-            }
-        });
     }
 }

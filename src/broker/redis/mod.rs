@@ -1,5 +1,6 @@
 //! The broker over Redis: what several nodes publish reaches the subscribers of each.
 
+mod asking;
 mod listening;
 mod missed;
 mod names;
@@ -10,7 +11,7 @@ mod stream;
 mod stream_id;
 mod windows;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ struct Node {
     globs: Upstreams,
     windows: Windows,
     /// Those who have subscribed, so that nobody leaves who was not there.
-    subscribers: Mutex<HashSet<SubscriberId>>,
+    subscribers: Mutex<HashMap<SubscriberId, Destination>>,
     publish_script: String,
 }
 
@@ -239,7 +240,7 @@ impl Node {
         self.check_history(destination, subscriber.history.as_ref())?;
         let glob =
             destination.is_pattern().then(|| Glob::of(destination).upstream()).transpose()?;
-        let new = self.subscribers.lock().insert(subscriber.id);
+        let new = self.subscribers.lock().insert(subscriber.id, destination.clone()).is_none();
         let join = |upstreams: &Upstreams, to: &Destination| {
             if new { upstreams.join(to) } else { Outcome::done() }
         };
@@ -262,7 +263,7 @@ impl Node {
         subscriber: SubscriberId,
     ) -> Result<(), BrokerError> {
         self.check(destination)?;
-        if !self.subscribers.lock().remove(&subscriber) {
+        if self.subscribers.lock().remove(&subscriber).is_none() {
             return Ok(());
         }
         if destination.is_pattern() {
@@ -275,6 +276,36 @@ impl Node {
         }
         Ok(())
     }
+
+    /// Redis refuses a subscription to a destination.
+    fn refuse_room(&self, room: &Destination, reason: &str) {
+        let error = refused(room, reason);
+        self.expel(|destination| destination == room, &error);
+        self.rooms.refused(room, &error);
+    }
+
+    /// Redis refuses a subscription to a glob.
+    fn refuse_glob(&self, upstream: &Destination, reason: &str) {
+        let glob = Glob::named(upstream.as_str());
+        let error = refused(upstream, reason);
+        self.expel(|destination| destination.is_pattern() && Glob::of(destination) == glob, &error);
+        self.globs.refused(upstream, &error);
+    }
+
+    /// Those who have subscribed there are refused: they are subscribers no more.
+    fn expel(&self, refused: impl Fn(&Destination) -> bool, error: &BrokerError) {
+        let expelled: Vec<_> =
+            self.subscribers.lock().extract_if(|_, destination| refused(destination)).collect();
+        for (subscriber, destination) in expelled {
+            self.windows.refuse(&destination, subscriber, error);
+            self.router.unsubscribe(&destination, subscriber);
+        }
+    }
+}
+
+fn refused(destination: &Destination, reason: &str) -> BrokerError {
+    let (destination, reason) = (destination.to_string(), reason.to_owned());
+    BrokerError::Refused { destination, reason, engine: ENGINE }
 }
 
 fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {

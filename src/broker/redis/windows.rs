@@ -2,7 +2,9 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use super::super::{Completer, Destination, Outcome, Router, Subscriber, SubscriberId, Turn};
+use super::super::{
+    BrokerError, Completer, Destination, Outcome, Router, Subscriber, SubscriberId, Turn,
+};
 use super::StreamId;
 
 /// Which parts of the streams this node has: of each destination with history that it follows, all
@@ -54,10 +56,29 @@ impl Windows {
 
     /// A subscriber leaves that may be waiting.
     pub(super) fn leave(&self, destination: &Destination, subscriber: SubscriberId) {
+        self.end_waiting(destination, subscriber, Ok(()));
+    }
+
+    /// A subscriber that may be waiting is refused.
+    pub(super) fn refuse(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        error: &BrokerError,
+    ) {
+        self.end_waiting(destination, subscriber, Err(error.clone()));
+    }
+
+    fn end_waiting(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        result: Result<(), BrokerError>,
+    ) {
         let state = &mut *self.0.lock();
         let Some(waiting) = state.waiting.get_mut(destination) else { return };
         if let Some(place) = waiting.iter().position(|(waits, _)| waits.id == subscriber) {
-            waiting.swap_remove(place).1.complete(Ok(()));
+            waiting.swap_remove(place).1.complete(result);
         }
         if waiting.is_empty() {
             state.waiting.remove(destination);

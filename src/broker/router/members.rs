@@ -45,6 +45,7 @@ impl Members {
         self.places.is_empty()
     }
 
+    #[cfg(test)]
     pub(super) fn contains(&self, id: SubscriberId) -> bool {
         self.places.contains_key(&id)
     }

@@ -180,11 +180,11 @@ impl Router {
     pub(super) fn prepend(
         &self,
         destination: &Destination,
-        older: Vec<(Instant, Delivery)>,
+        older: &[(Instant, Delivery)],
         lost: Instant,
         now: Instant,
     ) {
-        while !self.open(destination, now).prepend(&older, lost, now) {}
+        while !self.open(destination, now).prepend(older, lost, now) {}
         self.shared.retained.evict();
     }
 

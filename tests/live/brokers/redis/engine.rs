@@ -5,7 +5,12 @@ use std::process::Command;
 
 /// The URL of the Redis that was started for the tests.
 pub(crate) fn url() -> String {
-    std::env::var("REDIS_URL").expect("REDIS_URL names a Redis: tests/live/run brokers redis")
+    setting("REDIS_URL")
+}
+
+/// A setting that `tests/live/run` has from the script that starts Redis.
+pub(crate) fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by: tests/live/run brokers redis"))
 }
 
 /// A Redis with its data in a folder of its own, both gone with this.
@@ -19,9 +24,9 @@ impl Engine {
     pub(crate) fn start(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("stompbox-{name}-{}", std::process::id()));
         std::fs::create_dir(&folder).expect("a folder of its own");
-        let url = script("start", &folder);
-        let url = url.trim().strip_prefix("REDIS_URL=").expect("its URL").to_owned();
-        Self { folder, url }
+        let settings = script("start", &folder);
+        let url = settings.lines().find_map(|line| line.strip_prefix("REDIS_URL="));
+        Self { url: url.expect("its URL").to_owned(), folder }
     }
 
     /// Starts it again, on its data and its port.

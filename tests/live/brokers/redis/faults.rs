@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stompbox::broker::{BrokerError, BrokerOptions, RedisBroker};
 use stompbox::testkit::{Mailbox, Received};
 
 use crate::engine::Engine;
@@ -132,4 +133,38 @@ async fn what_an_engine_does_not_take_in_time_is_refused() {
     node.subscribe(LIVE, &mailbox).await;
     node.publish(LIVE, "again").await;
     assert_eq!(bodies(&until(&mailbox, "again").await), ["again"]);
+}
+
+/// An ACL may allow a node less than its clients ask for.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn what_an_acl_forbids_is_refused_and_disturbs_nobody() {
+    let engine = Engine::start("acl");
+    let client = redis::Client::open(engine.url.as_str()).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("a Redis");
+    let mut user = redis::cmd("ACL");
+    for word in ["SETUSER", "node", "on", ">secret", "~stompbox:*", "&stompbox:/topic/live/a"] {
+        user.arg(word);
+    }
+    for word in ["+@pubsub", "+@transaction", "+@connection", "+@scripting", "+get", "+set"] {
+        user.arg(word);
+    }
+    user.query_async::<()>(&mut redis).await.expect("a user");
+    let node = Node::start(&engine.url.replace("//", "//node:secret@")).await;
+    let mailbox = Mailbox::new();
+    node.subscribe(LIVE, &mailbox).await;
+    for forbidden in ["/topic/live/b", "/topic/**", KEPT] {
+        let refused = node.try_subscribe(forbidden, &mailbox).await;
+        assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{forbidden}: {refused:?}");
+        let refused = node.answer(node.send("/topic/live/b", "never")).await;
+        assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+    }
+    node.publish(LIVE, "allowed").await;
+    let came = until(&mailbox, "allowed").await;
+    assert_eq!((bodies(&came), came[0].gap), (vec!["allowed".to_owned()], false));
+    assert_eq!(node.broker.upstreams(), 1);
+
+    let wrong = engine.url.replace("//", "//node:wrong-secret@");
+    let error = RedisBroker::connect(&wrong, BrokerOptions::default()).await.expect_err("refused");
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
 }

@@ -29,14 +29,21 @@ impl Node {
     }
 
     pub(crate) async fn subscribe(&self, to: &str, mailbox: &Arc<Mailbox>) -> SubscriberId {
+        self.try_subscribe(to, mailbox).await.expect("subscribed")
+    }
+
+    pub(crate) async fn try_subscribe(
+        &self,
+        to: &str,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<SubscriberId, BrokerError> {
         let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         let id = SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
         let subscriber = Subscriber::new(id, mailbox.clone());
         let mut turn = Turn::new(Instant::now());
         let outcome = self.broker.subscribe(&destination(to), subscriber, &mut turn);
         drop(turn);
-        outcome.await.expect("subscribed");
-        id
+        self.answer(outcome).await.map(|()| id)
     }
 
     pub(crate) async fn unsubscribe(&self, from: &str, who: SubscriberId) {

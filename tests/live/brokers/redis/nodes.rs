@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::engine::url;
+use crate::engine::{setting, url};
 use crate::node::unique;
 
 /// A `stompbox serve`, which ends with this.
@@ -15,10 +15,12 @@ struct Program {
 }
 
 impl Program {
-    fn start() -> Self {
+    fn start(url: &str, environment: &[(&str, String)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_stompbox"))
             .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
-            .args(["--rule", "/topic/**,history=100", "--broker", &url()])
+            .args(["--rule", "/topic/**,history=100"])
+            .env("STOMPBOX_BROKER", url)
+            .envs(environment.iter().cloned())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program");
@@ -71,7 +73,7 @@ impl Client {
 #[test]
 #[ignore = "needs redis"]
 fn two_programs_share_a_room() {
-    let (here, there) = (Program::start(), Program::start());
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
     let room = unique("/topic/room");
     let (mut one, mut other) = (here.connect(), there.connect());
     one.subscribe(&room, "");
@@ -95,4 +97,18 @@ fn two_programs_share_a_room() {
     queue.publish("/queue/a", "refused");
     let error = queue.receive();
     assert!(error.starts_with("ERROR\n") && error.contains("not supported"), "{error}");
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn one_of_them_may_speak_tls() {
+    let trusted = [("SSL_CERT_FILE", setting("REDIS_CERTIFICATE"))];
+    let secure = Program::start(&setting("REDIS_TLS_URL"), &trusted);
+    let plain = Program::start(&url(), &[]);
+    let room = unique("/topic/room");
+    let (mut one, mut other) = (secure.connect(), plain.connect());
+    one.subscribe(&room, "");
+    other.publish(&room, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    assert!(one.receive().ends_with("\n\nhello"));
 }
