@@ -38,8 +38,8 @@ struct Serve {
     #[arg(long, default_value = "/ws")]
     path: String,
     /// Where messages go: memory: for this server alone, or an engine that several servers share,
-    /// such as redis://127.0.0.1:6379. A URL with a password is better given by the environment,
-    /// as STOMPBOX_BROKER, which other users of the machine cannot read.
+    /// such as `redis://127.0.0.1:6379`. A URL with a password is better given by the environment,
+    /// as `STOMPBOX_BROKER`, which other users of the machine cannot read.
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
     /// What is done at destinations, such as '/topic/**,history=100'. Can be given several times.

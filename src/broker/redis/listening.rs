@@ -276,9 +276,9 @@ impl Listener {
         });
         let now = Instant::now();
         // Nobody knows of what the stream has dropped for its age.
-        let lost = if whole { now.checked_sub(retention.age) } else { first.map(stream::instant) };
+        let gone = if whole { now.checked_sub(retention.age) } else { first.map(stream::instant) };
         let older: Vec<_> = older.collect();
-        self.node.router.prepend(room, &older, lost.unwrap_or(now), now);
+        self.node.router.prepend(room, &older, gone.unwrap_or(now), now);
         let last = window.map_or(end, |window| window.last.max(end));
         let window = Window { first, last, complete: true };
         self.node.windows.set(room, window, &self.node.router, turn);

@@ -1,6 +1,6 @@
 //! Two programs that share a room, as docs/brokers.md starts them.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Program {
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(&self.address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
-        let mut client = Client(stream);
+        let mut client = Client(BufReader::new(stream));
         client.send("CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n");
         assert!(client.receive().starts_with("CONNECTED\n"));
         client
@@ -47,17 +47,18 @@ impl Drop for Program {
     }
 }
 
-struct Client(TcpStream);
+struct Client(BufReader<TcpStream>);
 
 impl Client {
     fn send(&mut self, frame: &str) {
-        self.0.write_all(format!("{frame}\0").as_bytes()).expect("sent");
+        self.0.get_mut().write_all(format!("{frame}\0").as_bytes()).expect("sent");
     }
 
     fn receive(&mut self) -> String {
-        let frame = (&self.0).bytes().map(|byte| byte.expect("a frame in time"));
-        let frame: Vec<_> = frame.take_while(|byte| *byte != 0).collect();
-        String::from_utf8(frame).expect("text").trim_start().to_owned()
+        let mut frame = Vec::new();
+        self.0.read_until(0, &mut frame).expect("a frame in time");
+        let frame = String::from_utf8(frame).expect("text");
+        frame.trim_start().trim_end_matches('\0').to_owned()
     }
 
     fn subscribe(&mut self, room: &str, more: &str) {
