@@ -378,8 +378,8 @@ impl Broker for RedisBroker {
         self.node.push(messages.into(), turn.now())
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.node.rules.policy(destination).slow_consumer.clone()
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        Arc::clone(&self.node.rules.policy(destination).slow_consumer)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
