@@ -1,4 +1,5 @@
-//! What the frame layer allocates, and what a session keeps for a slow consumer, by an allocator that counts on each thread.
+//! What the frame layer and the queues allocate, and what a session keeps for a slow consumer, by an
+//! allocator that counts on each thread.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test too")]
 
@@ -7,6 +8,11 @@ use std::time::Instant;
 
 use allocation_counter::{AllocationInfo, measure};
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use stompbox::broker::{
+    Broker, Destination, MemoryBroker, Message, Outlet, Settle, Settlement, Subscriber,
+    SubscriberId, Taken, Turn,
+};
 use stompbox::frame::{
     Command, Decoder, Encoder, Frame, FrameRef, HeaderName, Leniency, Limits, SharedMessage,
     Version,
@@ -204,6 +210,59 @@ fn what_is_dropped_for_a_slow_consumer_is_freed() {
         // A queue has room for up to twice what is in it.
         assert!((counted / 2..2 * BYTES).contains(&kept), "{kept} for {counted} with {action:?}");
     }
+}
+
+/// An outlet that notes what is to be settled, in room that it has.
+struct Tags(Mutex<Vec<u64>>);
+
+impl Outlet for Tags {
+    fn deliver(&self, _: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
+        self.0.lock().extend(deliveries.iter().map(Delivery::tag));
+        Taken::Written
+    }
+}
+
+#[test]
+fn a_queue_that_is_consumed_as_it_fills_allocates_nothing() {
+    const BATCH: usize = 40;
+    let queue: Destination = "/queue/a".parse().expect("a destination");
+    let broker = MemoryBroker::new();
+    let outlets = [(); 4].map(|()| Arc::new(Tags(Mutex::new(Vec::with_capacity(2 * BATCH)))));
+    let id = |connection| SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
+    for (connection, outlet) in (0..).zip(&outlets) {
+        let subscriber = Subscriber::new(id(connection), outlet.clone()).with_settles(true);
+        drop(broker.subscribe(&queue, subscriber, &mut Turn::new(Instant::now())));
+    }
+    let message = Message::builder(queue.clone()).body("hello");
+    let batch = || {
+        let mut turn = Turn::new(Instant::now());
+        for _ in 0..BATCH {
+            drop(broker.publish(message.clone(), &mut turn));
+        }
+    };
+    // The tags are the caller's, who has room for them.
+    let settle = || {
+        let mut turn = Turn::new(Instant::now());
+        for (connection, outlet) in (0..).zip(&outlets) {
+            let tags = std::mem::take(&mut *outlet.0.lock());
+            let (destination, subscriber) = (queue.clone(), id(connection));
+            let settlement = Settlement::Acknowledged;
+            let settle = Settle { destination, subscriber, tags, settlement };
+            drop(broker.settle(settle, &mut turn));
+            *outlet.0.lock() = Vec::with_capacity(2 * BATCH);
+        }
+    };
+    // Rings and tables grow to what is needed.
+    for _ in 0..3 {
+        batch();
+        settle();
+    }
+    for _ in 0..100 {
+        assert_none(measure(batch));
+        let allocated = measure(settle);
+        assert_eq!(allocated.count_total, outlets.len() as u64, "the next tags of each consumer");
+    }
+    assert_eq!(broker.queued(&queue), 0);
 }
 
 /// What is still allocated, for each of the kept ones.

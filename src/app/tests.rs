@@ -212,7 +212,7 @@ async fn a_handlers_error_keeps_to_itself_what_went_wrong_inside() {
     assert_eq!(error.to_string(), "internal error: the message could not be handled");
     let nowhere = BrokerError::UnknownDestination {
         destination: "/private/ledger".to_owned(),
-        known: "/topic, /queue".to_owned(),
+        known: "/topic, /queue, /temp-queue".to_owned(),
     };
     assert_eq!(noted(&told), [format!("/pub/note: {nowhere}")]);
 }

@@ -35,7 +35,7 @@ pub enum BrokerError {
         /// The pattern.
         destination: String,
     },
-    /// The destination holds as many messages as it may.
+    /// The destination holds as many bytes as it may.
     #[error("{destination} is full: it holds {bytes} of at most {limit} bytes")]
     Full {
         /// The destination.
@@ -44,6 +44,24 @@ pub enum BrokerError {
         bytes: usize,
         /// Bytes allowed.
         limit: usize,
+    },
+    /// The destination holds as many messages as it may.
+    #[error("{destination} is full: it holds {limit} messages, which is as many as it may")]
+    TooManyMessages {
+        /// The destination.
+        destination: String,
+        /// Messages allowed.
+        limit: usize,
+    },
+    /// A header of a SEND has a value that the broker cannot go by.
+    #[error("{header}:{value:?} is not understood: {expected} is expected")]
+    InvalidHeader {
+        /// The header.
+        header: &'static str,
+        /// Its value.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
     },
     /// All destinations together hold as many messages as they may.
     #[error("all queues together are full: they hold {bytes} of at most {limit} bytes")]
@@ -99,7 +117,8 @@ impl BrokerError {
             Self::Unsupported { .. } => "not supported",
             Self::NoHistory { .. } => "no history",
             Self::InvalidToken { .. } => "invalid token",
-            Self::Full { .. } => "destination full",
+            Self::Full { .. } | Self::TooManyMessages { .. } => "destination full",
+            Self::InvalidHeader { .. } => "invalid header",
             Self::AllFull { .. } => "queues full",
             Self::Refused { .. } => "refused by the engine",
             Self::Unavailable { .. } | Self::Closed => "broker unavailable",

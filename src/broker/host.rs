@@ -1,4 +1,4 @@
-use super::router::Work;
+use super::work::Work;
 
 /// What a broker may ask of the program that runs it. The server implements it.
 pub trait Host: Send + Sync {

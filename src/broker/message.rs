@@ -1,8 +1,9 @@
 use std::fmt;
+use std::time::Duration;
 
-use crate::frame::{Frame, SharedMessage};
+use crate::frame::{Frame, Header, HeaderName, SharedMessage};
 
-use super::Destination;
+use super::{BrokerError, Destination};
 
 /// A message on its way through a broker: where it goes, and its headers and body.
 ///
@@ -23,6 +24,15 @@ use super::Destination;
 pub struct Message {
     destination: Destination,
     shared: SharedMessage,
+    expiration: Expiration,
+}
+
+/// The `expiration` header.
+#[derive(Debug, Clone)]
+enum Expiration {
+    None,
+    After(Duration),
+    Invalid(Box<str>),
 }
 
 /// Collects the headers of a [`Message`].
@@ -43,11 +53,15 @@ impl Message {
     /// application adds to those.
     pub fn from_send(destination: Destination, send: &Frame, withheld: &[String]) -> Self {
         let headers = send.headers();
-        let passed = headers
-            .iter()
-            .filter(|(name, _)| !is_withheld(name) && !withheld.iter().any(|other| other == name));
-        let shared = SharedMessage::new(destination.as_str(), passed, send.body());
-        Self { destination, shared }
+        let is_passed_on = |header: &Header<'_>| {
+            let stays = header.known().map_or_else(|| is_withheld(&header.name()), stays);
+            !stays && !withheld.iter().any(|other| *other == header.name())
+        };
+        let own =
+            headers.entries().filter(is_passed_on).map(|header| (header.name(), header.value()));
+        let shared = SharedMessage::new(destination.as_str(), own, send.body());
+        let expiration = Expiration::of(send.header(HeaderName::Expiration).as_deref());
+        Self { destination, shared, expiration }
     }
 
     /// Where the message goes.
@@ -58,6 +72,20 @@ impl Message {
     /// The body, without the terminating NUL.
     pub fn body(&self) -> &[u8] {
         self.shared.body()
+    }
+
+    /// How long the message may wait in a queue for a consumer: its `expiration` header, in
+    /// milliseconds. The error is a value that is no number.
+    pub fn expiration(&self) -> Result<Option<Duration>, BrokerError> {
+        match &self.expiration {
+            Expiration::None => Ok(None),
+            Expiration::After(time) => Ok(Some(*time)),
+            Expiration::Invalid(value) => Err(BrokerError::InvalidHeader {
+                header: HeaderName::Expiration.as_str(),
+                value: value.to_string(),
+                expected: "a number of milliseconds",
+            }),
+        }
     }
 
     /// What all copies of the message share.
@@ -86,8 +114,23 @@ impl MessageBuilder {
     /// Ends the message with its body, which is copied.
     pub fn body(self, body: impl AsRef<[u8]>) -> Message {
         let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut expiration = headers.clone().filter(|(name, _)| *name == "expiration");
+        let expiration = Expiration::of(expiration.next().map(|(_, value)| value));
         let shared = SharedMessage::new(self.destination.as_str(), headers, body.as_ref());
-        Message { destination: self.destination, shared }
+        Message { destination: self.destination, shared, expiration }
+    }
+}
+
+impl Expiration {
+    fn of(value: Option<&str>) -> Self {
+        let Some(value) = value else { return Self::None };
+        // A sign is not for a time to come.
+        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+        let milliseconds = digits.then(|| value.parse().ok()).flatten();
+        milliseconds.map_or_else(
+            || Self::Invalid(value.into()),
+            |milliseconds| Self::After(Duration::from_millis(milliseconds)),
+        )
     }
 }
 
@@ -110,30 +153,37 @@ impl fmt::Debug for Message {
 /// A name is compared without space around it, since there are clients that trim.
 pub fn is_withheld(name: &str) -> bool {
     let name = name.trim();
+    HeaderName::parse(name).is_some_and(stays)
+        || matches!(name, "dead-letter-reason" | "dead-letter-from")
+        || name.eq_ignore_ascii_case("authorization")
+        || name.eq_ignore_ascii_case("x-authorization")
+}
+
+/// As [`is_withheld`], for a well-known name.
+fn stays(name: HeaderName) -> bool {
     matches!(
         name,
-        "receipt"
-            | "transaction"
-            | "content-length"
-            | "destination"
-            | "login"
-            | "passcode"
-            | "ack"
-            | "id"
-            | "subscription"
-            | "message-id"
-            | "authorization"
-            | "x-authorization"
-            | "token"
-            | "gap"
-            | "redelivered"
-            | "delivery-count"
-            | "user-name"
-            | "session"
-            | "history"
-            | "since"
-    ) || name.eq_ignore_ascii_case("authorization")
-        || name.eq_ignore_ascii_case("x-authorization")
+        HeaderName::Receipt
+            | HeaderName::Transaction
+            | HeaderName::ContentLength
+            | HeaderName::Destination
+            | HeaderName::Login
+            | HeaderName::Passcode
+            | HeaderName::Ack
+            | HeaderName::Id
+            | HeaderName::Subscription
+            | HeaderName::MessageId
+            | HeaderName::Authorization
+            | HeaderName::XAuthorization
+            | HeaderName::Token
+            | HeaderName::Gap
+            | HeaderName::Redelivered
+            | HeaderName::DeliveryCount
+            | HeaderName::UserName
+            | HeaderName::Session
+            | HeaderName::History
+            | HeaderName::Since
+    )
 }
 
 #[cfg(test)]
@@ -168,6 +218,8 @@ mod tests {
             "session",
             "history",
             "since",
+            "dead-letter-reason",
+            "dead-letter-from",
             " redelivered\t",
         ] {
             send = send.with_header(name, "forged");

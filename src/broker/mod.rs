@@ -34,6 +34,7 @@ mod router;
 mod subscriber;
 mod turn;
 mod url;
+mod work;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +44,7 @@ pub use destination::{Destination, DestinationError};
 pub use error::BrokerError;
 pub use history::HistoryRequest;
 pub use host::Host;
-pub use memory::{MemoryBroker, MemoryBrokerBuilder};
+pub use memory::{MemoryBroker, MemoryBrokerBuilder, MemoryBrokerCounters};
 pub use message::{Message, MessageBuilder, is_withheld};
 pub use options::BrokerOptions;
 pub use outcome::{Completer, Outcome};
@@ -54,10 +55,11 @@ pub use policy::{
 };
 #[cfg(feature = "redis")]
 pub use redis::RedisBroker;
-pub use router::{Router, Work};
+pub use router::Router;
 pub use subscriber::{Subscriber, SubscriberId};
 pub use turn::Turn;
 pub use url::{ConnectError, connect};
+pub use work::Work;
 
 /// Takes messages to those who subscribed to their destination.
 ///
@@ -125,6 +127,10 @@ pub use url::{ConnectError, connect};
 ///         self.broker.settle(settle, turn)
 ///     }
 ///
+///     fn temporary_queues(&self) -> Option<&str> {
+///         self.broker.temporary_queues()
+///     }
+///
 ///     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
 ///         self.broker.slow_consumer(destination)
 ///     }
@@ -185,6 +191,17 @@ pub trait Broker: Send + Sync + 'static {
     /// Applies the operations of a transaction, in order
     /// ([`TransactionGuarantee`] says how far they hold together).
     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome;
+
+    /// The prefix of queues that are there for the replies to one connection, such as `/temp-queue`;
+    /// `None` if the broker knows none.
+    ///
+    /// The server gives each connection that asks for replies to `/temp-queue/prices` a destination
+    /// under this prefix that nobody can guess, and sees to it that nobody else subscribes to it. To
+    /// the broker it is a queue that is there for as long as it has a consumer. What is sent to it
+    /// before or after that is dropped: a late reply must not cost its sender the connection.
+    fn temporary_queues(&self) -> Option<&str> {
+        None
+    }
 
     /// What becomes of deliveries to a subscription to `destination` whose client reads too slowly.
     /// It is asked at each SUBSCRIBE, and the answer is kept with the subscription.

@@ -73,6 +73,12 @@ impl Outcome {
     }
 }
 
+impl<T> From<Result<T, BrokerError>> for Outcome<T> {
+    fn from(result: Result<T, BrokerError>) -> Self {
+        Self::ready(result)
+    }
+}
+
 impl<T> From<BrokerError> for Outcome<T> {
     fn from(error: BrokerError) -> Self {
         Self::ready(Err(error))

@@ -1,17 +1,22 @@
-use super::{BrokerError, Destination};
+use std::fmt;
 
-/// Which destinations are topics and which are queues, by how they begin.
-#[derive(Debug, Clone)]
-pub(super) struct Prefixes {
-    topics: Vec<String>,
-    queues: Vec<String>,
-}
+use super::Destination;
 
 /// What a destination is, by its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Topic,
     Queue,
+    /// A queue for the replies to one connection.
+    Temporary,
+}
+
+/// The prefixes of a broker's destinations, without the `/` that follows them.
+#[derive(Debug, Clone)]
+pub(super) struct Prefixes {
+    topics: Vec<String>,
+    queues: Vec<String>,
+    pub(super) temporary: String,
 }
 
 impl Prefixes {
@@ -25,36 +30,45 @@ impl Prefixes {
         self.queues.push(whole_segments(prefix));
     }
 
-    /// What a destination is; refused where it is neither.
-    pub(super) fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        let begins = |prefixes: &[String]| {
-            prefixes.iter().any(|prefix| {
-                let rest = destination.as_str().strip_prefix(prefix.as_str());
-                rest.is_some_and(|rest| rest.starts_with('/'))
-            })
-        };
-        if begins(&self.topics) {
-            Ok(Kind::Topic)
-        } else if begins(&self.queues) {
-            Ok(Kind::Queue)
-        } else {
-            Err(BrokerError::UnknownDestination {
-                destination: destination.to_string(),
-                known: self.in_words(),
-            })
-        }
+    /// Sets the prefix of the queues for replies, with or without a `/` at its end.
+    pub(super) fn set_temporary(&mut self, prefix: &str) {
+        self.temporary = whole_segments(prefix);
     }
 
-    fn in_words(&self) -> String {
-        let prefixes: Vec<_> = self.topics.iter().chain(&self.queues).map(String::as_str).collect();
-        prefixes.join(", ")
+    /// What a destination is; `None` if no prefix begins it.
+    pub(super) fn kind(&self, destination: &Destination) -> Option<Kind> {
+        let begins = |prefix: &str| {
+            let rest = destination.as_str().strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        if self.topics.iter().any(|prefix| begins(prefix)) {
+            Some(Kind::Topic)
+        } else if self.queues.iter().any(|prefix| begins(prefix)) {
+            Some(Kind::Queue)
+        } else {
+            begins(&self.temporary).then_some(Kind::Temporary)
+        }
     }
 }
 
 impl Default for Prefixes {
-    /// `/topic` and `/queue`.
+    /// `/topic`, `/queue` and `/temp-queue`.
     fn default() -> Self {
-        Self { topics: vec!["/topic".to_owned()], queues: vec!["/queue".to_owned()] }
+        Self {
+            topics: vec!["/topic".to_owned()],
+            queues: vec!["/queue".to_owned()],
+            temporary: "/temp-queue".to_owned(),
+        }
+    }
+}
+
+/// The prefixes in words, for an error message.
+impl fmt::Display for Prefixes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for prefix in self.topics.iter().chain(&self.queues) {
+            write!(f, "{prefix}, ")?;
+        }
+        f.write_str(&self.temporary)
     }
 }
 

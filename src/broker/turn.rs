@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::memory::Queue;
 use super::router::Channel;
 
 /// One turn of a caller of a [`Broker`](super::Broker): what it publishes within one turn is
-/// delivered when the turn ends, combined per destination.
+/// delivered when the turn ends, combined per destination. So is what a queue has for consumers who
+/// joined or settled within it.
 ///
 /// A connection makes one turn of everything that one read brought, so that a hundred SENDs in one
 /// read cost each subscriber one write. The turn ends when it is dropped. Position in a destination
@@ -29,16 +31,22 @@ pub struct Turn {
     now: Instant,
     /// Whose turn it is, if that is known.
     publisher: Option<u64>,
-    /// The destinations touched, some perhaps twice. Nearly always one, which then costs no
-    /// allocation.
-    first: Option<Arc<Channel>>,
-    others: Vec<Arc<Channel>>,
+    channels: Touched<Channel>,
+    queues: Touched<Queue>,
+}
+
+/// The destinations touched, some perhaps twice. Nearly always one, which then costs no allocation.
+#[derive(Debug)]
+struct Touched<T> {
+    first: Option<Arc<T>>,
+    others: Vec<Arc<T>>,
 }
 
 impl Turn {
     /// Begins a turn at this instant.
     pub fn new(now: Instant) -> Self {
-        Self { now, publisher: None, first: None, others: Vec::new() }
+        let (channels, queues) = (Touched::default(), Touched::default());
+        Self { now, publisher: None, channels, queues }
     }
 
     /// Says whose turn it is, by any number: where several publish at one destination, its flush may
@@ -56,24 +64,53 @@ impl Turn {
 
     /// Notes that `channel` has something to deliver.
     pub(super) fn touch(&mut self, channel: Arc<Channel>) {
-        // Looking at all of them would cost a COMMIT to 10,000 destinations 50 million looks, while
-        // to flush a destination twice costs nothing.
+        if !self.channels.ends_with(&channel) {
+            self.channels.push(channel);
+        }
+    }
+
+    /// Notes that `queue` may have something to deliver.
+    pub(super) fn touch_queue(&mut self, queue: &Arc<Queue>) {
+        if !self.queues.ends_with(queue) {
+            self.queues.push(Arc::clone(queue));
+        }
+    }
+}
+
+impl<T> Touched<T> {
+    /// Whether this was touched last. To look at all of them would cost a COMMIT to 10,000
+    /// destinations 50 million looks, while to flush a destination twice costs nothing.
+    fn ends_with(&self, destination: &Arc<T>) -> bool {
         let last = self.others.last().or(self.first.as_ref());
-        if last.is_some_and(|last| Arc::ptr_eq(last, &channel)) {
-            return;
-        }
+        last.is_some_and(|last| Arc::ptr_eq(last, destination))
+    }
+
+    fn push(&mut self, destination: Arc<T>) {
         if self.first.is_none() {
-            self.first = Some(channel);
+            self.first = Some(destination);
         } else {
-            self.others.push(channel);
+            self.others.push(destination);
         }
+    }
+
+    fn take(&mut self) -> impl Iterator<Item = Arc<T>> {
+        self.first.take().into_iter().chain(self.others.drain(..))
+    }
+}
+
+impl<T> Default for Touched<T> {
+    fn default() -> Self {
+        Self { first: None, others: Vec::new() }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        for channel in self.first.take().into_iter().chain(self.others.drain(..)) {
+        for channel in self.channels.take() {
             channel.flush(self.publisher, self.now);
+        }
+        for queue in self.queues.take() {
+            queue.dispatch(self.now);
         }
     }
 }

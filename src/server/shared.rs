@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub(super) authenticate: Arc<dyn Authenticate>,
     pub(super) handle: Arc<dyn Handle>,
     pub(super) origin: OriginPolicy,
+    /// The prefix of the queues for replies.
+    pub(super) temporary_queues: Option<Box<str>>,
     pub(super) settings: ServerSettings,
     pub(super) session: Arc<SessionSettings>,
     pub(super) connections: Arc<Connections>,
@@ -39,6 +41,7 @@ impl Shared {
         let host = Arc::new(ServerHost::default());
         broker.attach(host.clone());
         Self {
+            temporary_queues: broker.temporary_queues().map(Into::into),
             broker,
             authenticate,
             handle,

@@ -32,12 +32,11 @@ impl Ledger {
     }
 
     /// Takes out that delivery and all before it (STOMP 1.2, "ACK": cumulative in mode `client`),
-    /// if it is unsettled, and returns their tags.
-    pub(super) fn settle_up_to(&mut self, number: u64) -> Vec<u64> {
+    /// if it is unsettled, and adds their tags to `settled`.
+    pub(super) fn settle_up_to(&mut self, number: u64, settled: &mut Vec<u64>) {
         let count = self.place(number).map_or(0, |place| place + 1);
-        let settled = self.0.drain(..count).map(|unsettled| unsettled.tag).collect();
+        settled.extend(self.0.drain(..count).map(|unsettled| unsettled.tag));
         self.give_back();
-        settled
     }
 
     pub(super) fn contains(&self, number: u64) -> bool {
@@ -79,8 +78,12 @@ mod tests {
     #[test]
     fn s2_cumulative_settles_all_before() {
         let mut ledger = ledger();
-        assert_eq!(ledger.settle_up_to(7), [30, 40, 70]);
-        assert!(ledger.settle_up_to(4).is_empty());
-        assert_eq!(ledger.settle_up_to(9), [90]);
+        let mut settled = Vec::new();
+        ledger.settle_up_to(7, &mut settled);
+        assert_eq!(settled, [30, 40, 70]);
+        ledger.settle_up_to(4, &mut settled);
+        assert_eq!(settled, [30, 40, 70]);
+        ledger.settle_up_to(9, &mut settled);
+        assert_eq!(settled, [30, 40, 70, 90]);
     }
 }

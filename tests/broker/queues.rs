@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Barrier};
 
-use stompbox::broker::{Broker, BrokerError, MemoryBroker, Message};
+use stompbox::broker::{Broker, BrokerError, MemoryBroker, Message, Taken};
 use stompbox::frame::Version;
 
 use crate::recorder::{
-    Calls, Got, Recorder, destination, done, queue_of, settling, subscriber, turn,
+    Calls, Recorder, destination, done, id, message, queue_of, settling, subscriber, turn,
 };
 
 const JOBS: &str = "/queue/jobs";
@@ -84,8 +84,8 @@ fn s4_what_is_rejected_comes_again_from_its_old_place() {
     let first = outlet.got();
     assert!(first.iter().all(|got| !got.redelivered && got.tag != 0), "{first:?}");
     broker.nacks(JOBS, 0, &[first[0].tag]);
-    let again = Got { redelivered: true, ..first[0].clone() };
-    assert_eq!(outlet.got().last(), Some(&again), "before 3, which came later");
+    let again = outlet.got().last().cloned().unwrap();
+    assert_eq!((&*again.body, again.redelivered), ("1", true), "before 3, which came later");
     assert_eq!(queued(&broker), 3);
 }
 
@@ -262,4 +262,113 @@ fn idle_queues_vanish() {
     broker.leaves(JOBS, 0);
     broker.acks(JOBS, 0, &[1]);
     assert_eq!((broker.queues(), broker.queued_bytes()), (0, 0));
+}
+
+#[test]
+fn what_one_turn_brings_comes_in_one_run_and_in_equal_parts() {
+    let broker = MemoryBroker::new();
+    let outlets = [Recorder::new(), Recorder::new(), Recorder::new()];
+    for (connection, outlet) in (0..).zip(&outlets) {
+        broker.joins(JOBS, settling(connection, outlet, 100)).unwrap();
+    }
+    let mut turn = turn();
+    for number in 0..30 {
+        done(broker.publish(message(JOBS, &number.to_string()), &mut turn)).unwrap();
+    }
+    assert!(outlets.iter().all(|outlet| outlet.runs().is_empty()), "the turn goes on");
+    drop(turn);
+    assert!(outlets.iter().all(|outlet| outlet.runs() == [10]));
+}
+
+#[test]
+fn a_backlog_goes_to_consumers_in_small_runs() {
+    let broker = MemoryBroker::new();
+    for number in 0..1_000 {
+        broker.sends(JOBS, &number.to_string()).unwrap();
+    }
+    let outlets = [Recorder::new(), Recorder::new()];
+    let mut turn = turn();
+    for (connection, outlet) in (0..).zip(&outlets) {
+        let joining = settling(connection, outlet, 400);
+        done(broker.subscribe(&destination(JOBS), joining, &mut turn)).unwrap();
+    }
+    drop(turn);
+    let expected = [&[64; 6][..], &[16]].concat();
+    assert!(outlets.iter().all(|outlet| outlet.runs() == expected), "{:?}", outlets[0].runs());
+}
+
+#[test]
+fn a_run_of_large_messages_is_short() {
+    let broker = MemoryBroker::new();
+    let outlet = Recorder::new();
+    for _ in 0..8 {
+        broker.sends(JOBS, &"x".repeat(20_000)).unwrap();
+    }
+    outlet.answer(Taken::Queued);
+    broker.joins(JOBS, settling(0, &outlet, 100)).unwrap();
+    assert_eq!(outlet.runs(), [2], "a consumer that does not read is kept no more than 32 KiB");
+    broker.resume(&destination(JOBS), id(0), &mut turn());
+    assert_eq!(outlet.runs(), [2, 2]);
+}
+
+#[test]
+fn in_mode_auto_what_is_kept_is_settled_when_it_is_written() {
+    let broker = MemoryBroker::new();
+    let outlet = Recorder::new();
+    outlet.answer(Taken::Queued);
+    broker.joins(JOBS, subscriber(0, &outlet)).unwrap();
+    send_all(&broker, &["1", "2"]);
+    assert_eq!((outlet.bodies().len(), queued(&broker)), (1, 2));
+    outlet.answer(Taken::Written);
+    broker.resume(&destination(JOBS), id(0), &mut turn());
+    assert_eq!((outlet.bodies().len(), queued(&broker)), (2, 0));
+}
+
+#[test]
+fn who_leaves_while_it_is_delivered_to_gives_back_what_it_got() {
+    let broker = Arc::new(MemoryBroker::new());
+    let leaving = {
+        let broker = Arc::downgrade(&broker);
+        Recorder::reacting(move |got| {
+            if got.body == "2" {
+                broker.upgrade().unwrap().leaves(JOBS, 0);
+            }
+        })
+    };
+    broker.joins(JOBS, settling(0, &leaving, 10)).unwrap();
+    let mut turn = turn();
+    for body in ["1", "2", "3"] {
+        done(broker.publish(message(JOBS, body), &mut turn)).unwrap();
+    }
+    drop(turn);
+    assert_eq!(leaving.bodies(), ["1", "2", "3"], "it was being delivered");
+    let outlet = Recorder::new();
+    broker.joins(JOBS, settling(1, &outlet, 10)).unwrap();
+    assert_eq!(outlet.bodies(), ["1", "2", "3"]);
+    assert_eq!(outlet.attempts(), [2, 2, 2]);
+}
+
+#[test]
+fn many_without_credit_do_not_slow_down_the_others() {
+    const IDLE: u64 = 20_000;
+    let broker = MemoryBroker::new();
+    let idle = Recorder::new();
+    for connection in 1..=IDLE {
+        broker.joins(JOBS, settling(connection, &idle, 1)).unwrap();
+    }
+    for number in 0..IDLE {
+        broker.sends(JOBS, &number.to_string()).unwrap();
+    }
+    assert_eq!(idle.bodies().len(), 20_000);
+    let outlet = Recorder::new();
+    broker.joins(JOBS, subscriber(0, &outlet)).unwrap();
+    // With a look at all of them for each message, this would take minutes.
+    for number in 0..IDLE {
+        broker.sends(JOBS, &number.to_string()).unwrap();
+    }
+    assert_eq!(outlet.bodies().len(), 20_000);
+    for connection in 1..=IDLE {
+        broker.leaves(JOBS, connection);
+    }
+    assert_eq!(queued(&broker), 0);
 }

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use stompbox::broker::{
-    Broker, BrokerError, Destination, DestinationPolicy, MemoryBroker, Message, Operation, Outcome,
-    Outlet, Settle, Settlement, Subscriber, SubscriberId, Taken, Turn,
+    Broker, BrokerError, Destination, DestinationPolicy, DestinationRule, MemoryBroker, Message,
+    Operation, Outcome, Outlet, QueuePolicy, Settle, Settlement, Subscriber, SubscriberId, Taken,
+    Turn,
 };
+use stompbox::frame::SharedMessage;
 use stompbox::session::{Delivery, SubscriptionKey};
 
 /// What is done at each delivery, after it was recorded.
@@ -16,6 +18,9 @@ type Reaction = Box<dyn Fn(&Got) + Send + Sync>;
 /// An outlet that records.
 pub(crate) struct Recorder {
     got: Mutex<Vec<Got>>,
+    deliveries: Mutex<Vec<Delivery>>,
+    /// How many messages came at once.
+    runs: Mutex<Vec<usize>>,
     answer: Mutex<Taken>,
     reaction: Option<Reaction>,
 }
@@ -41,7 +46,13 @@ impl Recorder {
     }
 
     fn blank() -> Self {
-        Self { got: Mutex::default(), answer: Mutex::new(Taken::Written), reaction: None }
+        Self {
+            got: Mutex::default(),
+            deliveries: Mutex::default(),
+            runs: Mutex::default(),
+            answer: Mutex::new(Taken::Written),
+            reaction: None,
+        }
     }
 
     /// From now on it takes nothing: its connection has gone.
@@ -49,9 +60,21 @@ impl Recorder {
         self.answer(Taken::Gone);
     }
 
-    /// What it says from now on to what it is delivered.
+    /// What it answers from now on.
     pub(crate) fn answer(&self, answer: Taken) {
         *self.answer.lock() = answer;
+    }
+
+    pub(crate) fn messages(&self) -> Vec<SharedMessage> {
+        self.deliveries.lock().iter().map(|delivery| delivery.message().clone()).collect()
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<u32> {
+        self.deliveries.lock().iter().map(Delivery::attempt).collect()
+    }
+
+    pub(crate) fn runs(&self) -> Vec<usize> {
+        self.runs.lock().clone()
     }
 
     pub(crate) fn bodies(&self) -> Vec<String> {
@@ -88,7 +111,9 @@ impl Outlet for Recorder {
         if answer == Taken::Gone {
             return answer;
         }
+        self.runs.lock().push(deliveries.len());
         for delivery in deliveries {
+            self.deliveries.lock().push(delivery.clone());
             let got = Got {
                 body: String::from_utf8(delivery.message().body().to_vec()).expect("text"),
                 tag: delivery.tag(),
@@ -201,4 +226,11 @@ pub(crate) fn queue_of(bytes: usize) -> DestinationPolicy {
     let mut policy = DestinationPolicy::default();
     policy.queue.bytes = bytes;
     policy
+}
+
+/// A rule for the queue policy of some destinations.
+pub(crate) fn queue_policy(name: &str, set: impl FnOnce(&mut QueuePolicy)) -> DestinationRule {
+    let mut policy = DestinationPolicy::default();
+    set(&mut policy.queue);
+    DestinationRule::new(destination(name), policy)
 }

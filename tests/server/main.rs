@@ -23,6 +23,7 @@ mod idle_memory;
 mod listening;
 mod peer;
 mod queues;
+mod replies;
 mod sessions;
 mod shutdown;
 mod slow_consumers;

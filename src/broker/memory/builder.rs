@@ -56,6 +56,16 @@ impl MemoryBrokerBuilder {
         self
     }
 
+    /// Sets the prefix of the queues for replies: see [`Broker::temporary_queues`]. Default:
+    /// `/temp-queue`.
+    ///
+    /// [`Broker::temporary_queues`]: super::super::Broker::temporary_queues
+    #[must_use]
+    pub fn temporary_queues(mut self, prefix: impl AsRef<str>) -> Self {
+        self.prefixes.set_temporary(prefix.as_ref());
+        self
+    }
+
     /// With the prefixes and rules that every broker is given.
     pub(in super::super) fn with_options(options: BrokerOptions) -> Self {
         let BrokerOptions { prefixes, rules, history_bytes } = options;
@@ -95,9 +105,11 @@ impl MemoryBrokerBuilder {
     /// Makes the broker.
     pub fn build(self) -> MemoryBroker {
         let rules = Arc::new(self.rules.clone());
+        let router = Arc::new(Router::with_history(Arc::clone(&rules), self.history_bytes));
+        let prefixes = self.prefixes.clone();
         MemoryBroker {
-            queues: Queues::new(Arc::clone(&rules), self.total_bytes),
-            router: Router::with_history(rules, self.history_bytes),
+            queues: Queues::new(rules, prefixes, Arc::clone(&router), self.total_bytes),
+            router,
             settings: self,
         }
     }

@@ -1,8 +1,12 @@
 //! The broker built in: everything in this process's memory.
 
 mod builder;
+mod bytes;
+mod counters;
+mod dead_letters;
 mod queue;
 mod queues;
+mod timetable;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +22,9 @@ use super::{
 };
 
 pub use builder::MemoryBrokerBuilder;
+pub use counters::MemoryBrokerCounters;
+use queue::Arrival;
+pub(super) use queue::{Dispatch, Queue};
 use queues::Queues;
 
 /// The broker built in: topics and queues in memory, for one node.
@@ -29,8 +36,15 @@ use queues::Queues;
 ///   pattern such as `/topic/room/*` can be subscribed to; it has no history.
 /// - `/queue/…`: a message goes to one of the consumers and waits while there is none. It is gone
 ///   when its consumer acknowledged it or, in mode `auto`, when it was delivered; what a consumer
-///   leaves unsettled goes back to its old place. What a queue and all queues hold is bounded:
-///   beyond that a SEND is refused.
+///   leaves unsettled goes back to its old place. What a queue and all queues hold is bounded.
+///   [`QueuePolicy`](super::QueuePolicy) says what is done at the bound, with a message that was
+///   rejected or that expired, and with one that nobody can consume.
+/// - `/temp-queue/…`: a queue for replies ([`Broker::temporary_queues`]). It is there for as long as
+///   it has a consumer; what is sent to it before or after that is dropped and counted.
+///
+/// Several consumers of a queue are served in turn: each that may have more messages gets an equal
+/// part of those that are there, up to 64 at once. What is published, settled and joined within one
+/// [`Turn`] is handed out when the turn ends.
 ///
 /// Prefixes and bounds: [`MemoryBroker::builder`].
 ///
@@ -41,15 +55,17 @@ use queues::Queues;
 #[derive(Debug)]
 pub struct MemoryBroker {
     settings: MemoryBrokerBuilder,
-    router: Router,
-    queues: Queues,
+    router: Arc<Router>,
+    queues: Arc<Queues>,
 }
 
 /// An operation that cannot fail any more.
 enum Step {
     Route(Destination, SharedMessage),
-    /// Into a queue, where so many bytes are reserved for it.
-    Add(Destination, SharedMessage, usize),
+    /// Into a queue, where room is reserved for it.
+    Add(Destination, Arrival),
+    /// Into a queue for replies, if there is one.
+    Reply(Destination, Arrival),
     Settle(Settle),
 }
 
@@ -84,9 +100,18 @@ impl MemoryBroker {
         self.queues.messages(destination)
     }
 
+    /// What the queues did with messages other than to deliver them.
+    pub fn counters(&self) -> MemoryBrokerCounters {
+        self.queues.counters.totals()
+    }
+
     fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        let kind = self.settings.prefixes.kind(destination)?;
-        if kind == Kind::Queue && destination.is_pattern() {
+        let prefixes = &self.settings.prefixes;
+        let kind = prefixes.kind(destination).ok_or_else(|| BrokerError::UnknownDestination {
+            destination: destination.to_string(),
+            known: prefixes.to_string(),
+        })?;
+        if kind != Kind::Topic && destination.is_pattern() {
             return Err(unsupported(Capability::Patterns, destination));
         }
         Ok(kind)
@@ -100,7 +125,7 @@ impl MemoryBroker {
         request: Option<&HistoryRequest>,
     ) -> Result<(), BrokerError> {
         let Some(request) = request else { return Ok(()) };
-        if kind == Kind::Queue || destination.is_pattern() {
+        if kind != Kind::Topic || destination.is_pattern() {
             return Err(unsupported(Capability::History, destination));
         }
         if self.settings.rules.policy(destination).retention.is_none() {
@@ -128,10 +153,11 @@ impl MemoryBroker {
         match self.kind(&destination)? {
             Kind::Topic => Ok(Step::Route(destination, message.into_shared())),
             Kind::Queue => {
-                let bytes = message.shared().size();
-                self.queues.reserve(&destination, bytes)?;
-                Ok(Step::Add(destination, message.into_shared(), bytes))
+                let arrival = Arrival::new(message)?;
+                self.queues.reserve(&destination, arrival.bytes)?;
+                Ok(Step::Add(destination, arrival))
             }
+            Kind::Temporary => Ok(Step::Reply(destination, Arrival::new(message)?)),
         }
     }
 
@@ -141,9 +167,8 @@ impl MemoryBroker {
             Step::Route(destination, message) => {
                 return self.router.route(&destination, Delivery::new(message), turn);
             }
-            Step::Add(destination, message, bytes) => {
-                self.queues.add(&destination, message, bytes, turn);
-            }
+            Step::Add(destination, arrival) => self.queues.add(&destination, arrival, turn),
+            Step::Reply(destination, arrival) => self.queues.reply(&destination, arrival, turn),
             Step::Settle(settle) => self.queues.settle(&settle, turn),
         }
         Outcome::done()
@@ -151,8 +176,8 @@ impl MemoryBroker {
 
     /// Gives back what was reserved.
     fn give_up(&self, step: Step) {
-        if let Step::Add(destination, _, bytes) = step {
-            self.queues.release(&destination, bytes);
+        if let Step::Add(destination, arrival) = step {
+            self.queues.release(&destination, arrival.bytes);
         }
     }
 }
@@ -180,10 +205,16 @@ impl Broker for MemoryBroker {
     }
 
     fn attach(&self, host: Arc<dyn Host>) {
+        self.queues.attach(Arc::clone(&host));
         self.router.attach(host);
     }
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
+        let to = message.destination();
+        if !to.is_pattern() && self.settings.prefixes.kind(to) == Some(Kind::Queue) {
+            // Alone it needs no room to be reserved first.
+            return self.queues.publish(message, turn).into();
+        }
         match self.prepare(Operation::Publish(message)) {
             Ok(step) => self.apply(step, turn),
             Err(error) => error.into(),
@@ -204,7 +235,7 @@ impl Broker for MemoryBroker {
             Ok(Kind::Topic) => {
                 self.router.subscribe(destination, subscriber, turn);
             }
-            Ok(Kind::Queue) => self.queues.join(destination, subscriber, turn),
+            Ok(Kind::Queue | Kind::Temporary) => self.queues.join(destination, subscriber, turn),
         }
         Outcome::done()
     }
@@ -220,7 +251,7 @@ impl Broker for MemoryBroker {
             Ok(Kind::Topic) => {
                 self.router.unsubscribe(destination, subscriber);
             }
-            Ok(Kind::Queue) => self.queues.leave(destination, subscriber, turn),
+            Ok(Kind::Queue | Kind::Temporary) => self.queues.leave(destination, subscriber, turn),
         }
         Outcome::done()
     }
@@ -228,7 +259,9 @@ impl Broker for MemoryBroker {
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
         match self.kind(destination) {
             Ok(Kind::Topic) => self.router.resume(destination, subscriber, turn),
-            Ok(Kind::Queue) => self.queues.resume(destination, subscriber, turn),
+            Ok(Kind::Queue | Kind::Temporary) => {
+                self.queues.resume(destination, subscriber, turn);
+            }
             // It has no subscribers.
             Err(_) => {}
         }
@@ -239,11 +272,16 @@ impl Broker for MemoryBroker {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.router.next_deadline()
+        [self.router.next_deadline(), self.queues.next_deadline()].into_iter().flatten().min()
+    }
+
+    fn temporary_queues(&self) -> Option<&str> {
+        Some(&self.settings.prefixes.temporary)
     }
 
     fn handle_deadline(&self, turn: &mut Turn) {
         self.router.handle_deadline(turn.now());
+        self.queues.handle_deadline(turn);
     }
 
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {

@@ -16,14 +16,23 @@ pub struct QueuePolicy {
     /// What becomes of a message that its consumer rejected by NACK. Default: it goes back to its
     /// old place.
     pub rejected: RejectedPolicy,
-    /// How often a message is delivered at the most; after that it goes to
+    /// How often a message is delivered at the most, counting those deliveries that may have reached
+    /// a consumer; after that it goes to
     /// [`dead_letter`](Self::dead_letter). Default: without end.
     pub deliveries: Option<u32>,
     /// Where messages go that were delivered too often, that were rejected under
-    /// [`RejectedPolicy::DeadLetter`], or that expired. Default: nowhere, they are dropped.
+    /// [`RejectedPolicy::DeadLetter`], or that expired: a queue or a topic. Default: nowhere, they
+    /// are dropped.
+    ///
+    /// They keep their headers, but for `expiration`, and say why and where they died:
+    /// `dead-letter-reason` is `expired`, `rejected` or `too many deliveries`, `dead-letter-from`
+    /// the queue. One that finds no room there, or that was there before, is dropped and counted.
     pub dead_letter: Option<Destination>,
     /// How long a message may wait for a consumer, where its own `expiration` header (in
     /// milliseconds) does not say less. Default: without end.
+    ///
+    /// What has expired is never delivered. It is taken out of the queue when it would be delivered,
+    /// or within a second if nobody comes for it.
     pub expiration: Option<Duration>,
 }
 
@@ -34,7 +43,9 @@ pub enum QueueOverflow {
     /// It is refused by an ERROR.
     #[default]
     Refuse,
-    /// The oldest messages that no consumer has make room for it.
+    /// The oldest messages that no consumer has make room for it. Where consumers have all of them,
+    /// it is the oldest itself and is dropped. What is larger than the whole queue may be, or finds
+    /// all queues together full, is refused all the same.
     DropOldest,
 }
 

@@ -185,9 +185,15 @@ impl Node {
 
     /// Refuses what is no topic.
     fn check(&self, destination: &Destination) -> Result<(), BrokerError> {
-        match self.prefixes.kind(destination)? {
-            Kind::Topic => Ok(()),
-            Kind::Queue => Err(unsupported(Capability::Queues, destination)),
+        match self.prefixes.kind(destination) {
+            Some(Kind::Topic) => Ok(()),
+            Some(Kind::Queue | Kind::Temporary) => {
+                Err(unsupported(Capability::Queues, destination))
+            }
+            None => Err(BrokerError::UnknownDestination {
+                destination: destination.to_string(),
+                known: self.prefixes.to_string(),
+            }),
         }
     }
 

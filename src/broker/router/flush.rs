@@ -14,30 +14,9 @@ use super::members::Member;
 /// Much smaller budgets cost throughput: each hand-over is a task to be scheduled.
 const BUDGET: usize = if cfg!(stompbox_loom) { 2 } else { 1_000 };
 
-/// The rest of a long flush, for the [`Host`](super::super::Host) to run.
-///
-/// Until it is run, messages of its destination wait; dropped without being run to its end, it
-/// leaves the rest to whoever publishes there next.
-#[derive(Debug)]
-pub struct Work(Flush);
-
-impl Work {
-    /// Delivers for a while; returns what is left, to be run again after others had their turn.
-    #[must_use = "what is left must be run as well"]
-    pub fn run(mut self, now: Instant) -> Option<Work> {
-        (!self.0.deliver(now, BUDGET)).then_some(self)
-    }
-}
-
-impl From<Flush> for Work {
-    fn from(flush: Flush) -> Self {
-        Self(flush)
-    }
-}
-
 /// The one who is delivering at a channel. Holds the channel's `flushing` mark until there is
 /// nothing left; dropped earlier it gives back the mark and what it has not delivered.
-pub(super) struct Flush {
+pub(in super::super) struct Flush {
     channel: Arc<Channel>,
     batch: Batch,
     /// Whether there is something in `batch`.
@@ -89,6 +68,11 @@ impl Flush {
         } else {
             self.deliver(now, usize::MAX);
         }
+    }
+
+    /// Delivers for a turn; returns what is left.
+    pub(in super::super) fn run_for_a_turn(mut self, now: Instant) -> Option<Self> {
+        (!self.deliver(now, BUDGET)).then_some(self)
     }
 
     /// Returns whether nothing is left.

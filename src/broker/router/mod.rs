@@ -23,7 +23,7 @@ use super::{Destination, DestinationRules, Host, Outcome, Subscriber, Subscriber
 
 pub(super) use channel::Channel;
 use channel::Closed;
-pub use flush::Work;
+pub(super) use flush::Flush;
 use shared::Shared;
 use table::Table;
 

@@ -5,7 +5,9 @@ mod arriving;
 mod authenticating;
 mod ending;
 mod history;
+mod replies;
 mod requests;
+mod settling;
 mod work;
 
 use std::net::SocketAddr;
@@ -24,7 +26,6 @@ use crate::websocket::{CloseCode, Reader};
 
 use super::Principal;
 use super::connections::Admission;
-use super::linger::Linger;
 use super::outlet::{ConnectionOutlet, Notice};
 use super::shared::Shared;
 use super::socket::Socket;
@@ -34,6 +35,8 @@ use super::{clock, refusals};
 use arriving::Transport;
 use authenticating::PendingConnect;
 use ending::Ending;
+use replies::ReplyQueues;
+use settling::Gathered;
 use work::Work;
 
 /// How often one turn reads the socket before other connections have theirs. All that a read
@@ -53,6 +56,11 @@ pub(super) struct Connection {
     connecting: Option<PendingConnect>,
     principal: Principal,
     work: Work,
+    /// Where the last SEND went: the next one nearly always goes there as well.
+    last_destination: Option<Destination>,
+    replies: ReplyQueues,
+    /// ACKs and NACKs that are not settled yet; nothing between two turns.
+    gathered: Gathered,
     /// A DISCONNECT came; it is answered, with this receipt, when all work is done.
     disconnecting: bool,
     last_receipt: Option<Receipt>,
@@ -122,6 +130,9 @@ impl Connection {
             connecting: None,
             principal: Principal::anonymous(),
             work: Work::default(),
+            last_destination: None,
+            replies: ReplyQueues::default(),
+            gathered: Gathered::default(),
             disconnecting: false,
             last_receipt: None,
             departed: false,
@@ -138,6 +149,7 @@ impl Connection {
         self.poll_work(context, &mut turn);
         let mut reads = READS_PER_TURN;
         let mut stopped = false;
+        let mut reads_its_answers = self.reads_its_answers();
         while self.ending.is_none() {
             if !self.may_ask() || reads == 0 {
                 stopped = true;
@@ -146,16 +158,27 @@ impl Connection {
             match self.session.next_event() {
                 Ok(Some(event)) => self.on_event(event, context, &mut turn),
                 Ok(None) if self.departed => break,
-                Ok(None) if !self.reads_its_answers() => {
+                Ok(None) if !reads_its_answers => {
                     stopped = true;
                     break;
                 }
                 Ok(None) => match self.poll_arrived(context, now) {
-                    Poll::Ready(read) => reads -= usize::from(read),
+                    // One read brings many messages, and little enough not to ask after each.
+                    Poll::Ready(true) => {
+                        reads -= 1;
+                        reads_its_answers = self.reads_its_answers();
+                    }
+                    Poll::Ready(false) => {}
                     Poll::Pending => break,
                 },
-                Err(refusal) => self.refuse(&refusal, now),
+                Err(refusal) => {
+                    let settled = self.settle_gathered(None, context, &mut turn);
+                    self.refuse(&settled.err().unwrap_or(refusal), now);
+                }
             }
+        }
+        if let Err(refusal) = self.settle_gathered(None, context, &mut turn) {
+            self.refuse(&refusal, now);
         }
         // A transaction may have left messages for handlers.
         self.poll_handling(context, &mut turn);
@@ -224,27 +247,6 @@ impl Connection {
         self.outlet.leaving(|leaving| leaving.end(&last));
         self.outlet.flush(now);
         self.depart(now);
-    }
-
-    /// Says the transport's last word; nothing is done any more.
-    fn end(&mut self, code: CloseCode, reason: &str, now: Instant) {
-        if self.ending.is_none() {
-            let last = self.wire.close(code, reason);
-            self.outlet.leaving(|leaving| leaving.end(&last));
-            self.begin_ending(now);
-        }
-    }
-
-    /// The last word was said: what remains is to have it read.
-    fn begin_ending(&mut self, now: Instant) {
-        self.session.end();
-        self.work = Work::default();
-        self.connecting = None;
-        self.unsubscribe_all(now);
-        self.outlet.flush(now);
-        let settings = &self.shared.settings;
-        let until = now.checked_add(settings.linger);
-        self.ending = Some(Ending::new(until, Linger::new(settings.linger_bytes)));
     }
 
     /// Once everything that was asked for is done, answers DISCONNECT, or ends with a client that
@@ -331,6 +333,7 @@ impl Connection {
 
     fn unsubscribe_all(&mut self, now: Instant) {
         let mut turn = Turn::new(now);
+        self.settle_rest(&mut turn);
         for (key, destination) in self.outlet.leaving(Leaving::unsubscribe_all) {
             if let Ok(destination) = Destination::new(&destination) {
                 let subscriber = self.subscriber(key);

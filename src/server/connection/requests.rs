@@ -16,12 +16,30 @@ impl Connection {
     /// Does what the client asks for, or begins to.
     pub(super) fn on_event(&mut self, event: Event, context: &mut Context<'_>, turn: &mut Turn) {
         let done = match event {
+            // Everything else comes after the ACKs before it.
+            Event::Settle(settle) => self.on_settle(settle, context, turn),
+            event => self
+                .settle_gathered(None, context, turn)
+                .and_then(|()| self.on_other_event(event, context, turn)),
+        };
+        if let Err(refusal) = done {
+            self.refuse(&refusal, turn.now());
+        }
+    }
+
+    fn on_other_event(
+        &mut self,
+        event: Event,
+        context: &mut Context<'_>,
+        turn: &mut Turn,
+    ) -> Result<(), Refusal> {
+        match event {
             Event::Connect(connect) => {
                 self.on_connect(connect, context, turn.now());
                 Ok(())
             }
             Event::Send(send) => self.on_send(send, context, turn),
-            Event::Subscribe(subscribe) => self.on_subscribe(&subscribe, context, turn),
+            Event::Subscribe(subscribe) => self.on_subscribe(subscribe, context, turn),
             Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(unsubscribe, context, turn),
             Event::Settle(settle) => self.on_settle(settle, context, turn),
             Event::Commit(commit) => self.on_commit(commit, context, turn),
@@ -34,60 +52,73 @@ impl Connection {
                 self.last_receipt = receipt;
                 Ok(())
             }
-        };
-        if let Err(refusal) = done {
-            self.refuse(&refusal, turn.now());
         }
     }
 
     fn on_send(
         &mut self,
-        send: SendFrame,
+        mut send: SendFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
+        let receipt = send.receipt.clone();
+        let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
+        self.name_replies(&mut send, context, turn).map_err(refused)?;
         if self.shared.handle.handles(&send.destination) {
             self.hand_over(send, context, turn);
             return Ok(());
         }
-        let receipt = send.receipt.clone();
-        let message =
-            self.message(&send).map_err(|refusal| refusal.with_receipt(receipt.clone()))?;
+        let message = self.message(&send).map_err(refused)?;
         let outcome = self.shared.broker.publish(message, turn);
         self.begin(outcome, Then::Receipt(receipt), context)
     }
 
-    fn message(&self, send: &SendFrame) -> Result<Message, Refusal> {
-        let destination = destination(&send.destination)?;
+    fn message(&mut self, send: &SendFrame) -> Result<Message, Refusal> {
+        let destination = match &self.last_destination {
+            Some(last) if last.as_str() == &*send.destination => last.clone(),
+            _ => self.last_destination.insert(destination(&send.destination)?).clone(),
+        };
         let withheld = &self.shared.settings.withheld_headers;
         Ok(Message::from_send(destination, &send.frame, withheld))
     }
 
     fn on_subscribe(
         &mut self,
-        subscribe: &SubscribeFrame,
+        mut subscribe: SubscribeFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
+        let named = self.name_subscribed(&mut subscribe.destination);
+        let subscribe = &subscribe;
         let receipt = subscribe.receipt.clone();
         let refused = |refusal: Refusal| subscribe.refused(refusal);
+        named.map_err(refused)?;
         let destination = destination(&subscribe.destination).map_err(refused)?;
         self.check_capabilities(subscribe).map_err(refused)?;
         let history = history::request(subscribe, SystemTime::now());
         let history = history.map_err(|error| subscribe.refused(error))?;
-        let slow = self.shared.broker.slow_consumer(&destination);
-        let opened = self.outlet.leaving(|leaving| {
-            let key = leaving.subscribe(subscribe)?;
-            leaving.set_slow_consumer(key, slow);
-            Ok::<_, SessionError>(key)
-        });
-        let key = opened.map_err(|error| subscribe.refused(error))?;
+        let key = self.open(subscribe, &destination).map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
             .with_settles(subscribe.ack.settles())
             .with_prefetch(subscribe.prefetch)
             .with_history(history);
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
+        self.end_automatic(&subscribe.destination, key, turn);
         self.begin(outcome, Then::Activate(key, receipt), context)
+    }
+
+    /// Opens a subscription, with what is done about its client if that is slow.
+    pub(super) fn open(
+        &self,
+        subscribe: &SubscribeFrame,
+        destination: &Destination,
+    ) -> Result<SubscriptionKey, SessionError> {
+        let slow = self.shared.broker.slow_consumer(destination);
+        self.outlet.leaving(|leaving| {
+            let key = leaving.subscribe(subscribe)?;
+            leaving.set_slow_consumer(key, slow);
+            Ok(key)
+        })
     }
 
     /// Refuses what the broker cannot do: to ignore it would be to promise it.
@@ -110,10 +141,12 @@ impl Connection {
 
     fn on_unsubscribe(
         &mut self,
-        unsubscribe: UnsubscribeFrame,
+        mut unsubscribe: UnsubscribeFrame,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
+        let named = self.name_unsubscribed(&mut unsubscribe.target);
+        named.map_err(|refusal| unsubscribe.refused(refusal))?;
         let ended = self.outlet.leaving(|leaving| {
             let key = leaving.find(&unsubscribe.target)?;
             Ok((key, leaving.unsubscribe(key)))
@@ -125,20 +158,6 @@ impl Connection {
         let subscriber = self.subscriber(key);
         let outcome = self.shared.broker.unsubscribe(&destination(&name)?, subscriber, turn);
         self.begin(outcome, Then::Receipt(receipt), context)
-    }
-
-    fn on_settle(
-        &mut self,
-        settle: SettleFrame,
-        context: &mut Context<'_>,
-        turn: &mut Turn,
-    ) -> Result<(), Refusal> {
-        let settled = self.settled(&settle)?;
-        let outcome = match settled {
-            Some(settled) => self.shared.broker.settle(settled, turn),
-            None => broker::Outcome::done(),
-        };
-        self.begin(outcome, Then::Receipt(settle.receipt), context)
     }
 
     /// What an ACK or NACK means to the broker, if anything.
@@ -166,7 +185,10 @@ impl Connection {
         let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
         let mut operations = Vec::with_capacity(commit.operations.len());
         let mut handled = Vec::new();
-        for operation in commit.operations {
+        for mut operation in commit.operations {
+            if let session::HeldFrame::Send(send) = &mut operation {
+                self.name_replies(send, context, turn).map_err(refused)?;
+            }
             match operation {
                 session::HeldFrame::Send(send) if self.shared.handle.handles(&send.destination) => {
                     handled.push(*send);

@@ -27,21 +27,35 @@ impl<E: Envelope> Leaving<E> {
     /// or that another subscription holds unsettled, was never delivered as it is named. Any other
     /// was given out and is settled, whichever subscription it was for.
     pub fn settle(&mut self, settle: &SettleFrame) -> Result<Option<Settled>, SessionError> {
+        let mut tags = Vec::new();
+        let Some(key) = self.settle_into(settle, &mut tags)? else { return Ok(None) };
+        let destination = self.destination(key).unwrap_or_default().into();
+        Ok(Some(Settled { key, destination, tags }))
+    }
+
+    /// As [`settle`](Self::settle), for many of them: adds the tags of the deliveries behind those
+    /// in `tags`, and returns their subscription.
+    pub fn settle_into(
+        &mut self,
+        settle: &SettleFrame,
+        tags: &mut Vec<u64>,
+    ) -> Result<Option<SubscriptionKey>, SessionError> {
         let (number, key) = self.named(&settle.message)?;
         let subscription = key.and_then(|key| Some((key, self.subscriptions.get_mut(key)?)));
         let Some((key, subscription)) = subscription else { return self.nothing(number, settle) };
-        let tags = match subscription.ack {
-            AckMode::Client => subscription.ledger.settle_up_to(number),
-            _ => subscription.ledger.settle(number).into_iter().collect(),
-        };
-        if tags.is_empty() {
+        let before = tags.len();
+        match subscription.ack {
+            AckMode::Client => subscription.ledger.settle_up_to(number, tags),
+            _ => tags.extend(subscription.ledger.settle(number)),
+        }
+        let settled = tags.len() - before;
+        if settled == 0 {
             return self.nothing(number, settle);
         }
-        subscription.unsettled -= tags.len();
-        self.unsettled -= tags.len();
-        let destination = subscription.destination.clone();
+        subscription.unsettled -= settled;
+        self.unsettled -= settled;
         self.resume();
-        Ok(Some(Settled { key, destination, tags }))
+        Ok(Some(key))
     }
 
     /// An ACK or NACK that settles nothing.
@@ -49,7 +63,7 @@ impl<E: Envelope> Leaving<E> {
         &mut self,
         number: u64,
         settle: &SettleFrame,
-    ) -> Result<Option<Settled>, SessionError> {
+    ) -> Result<Option<SubscriptionKey>, SessionError> {
         let id = settle.message.id();
         if self.subscriptions.iter().any(|(_, other)| other.ledger.contains(number)) {
             return Err(unknown(id));
