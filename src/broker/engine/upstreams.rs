@@ -129,6 +129,11 @@ impl Upstreams {
         }
     }
 
+    /// Something to do, if there is something.
+    pub(in super::super) fn try_change(&self) -> Option<Change> {
+        self.state.lock().next_change()
+    }
+
     /// How many destinations the engine sends for, or is asked to.
     pub(in super::super) fn count(&self) -> usize {
         self.state.lock().upstreams.len()
@@ -140,10 +145,10 @@ impl Upstreams {
         state.upstreams.get(destination).is_some_and(|upstream| upstream.listeners > 0)
     }
 
-    fn enter(&self, destination: &Destination, stage: Stage) -> Vec<Completer> {
+    fn enter(&self, destination: &Destination, reached: Stage) -> Vec<Completer> {
         let state = &mut *self.state.lock();
         let Some(upstream) = state.upstreams.get_mut(destination) else { return Vec::new() };
-        upstream.stage = stage;
+        upstream.stage = reached;
         let waiting = std::mem::take(&mut upstream.waiting);
         self.look_at(state, destination);
         waiting

@@ -4,8 +4,8 @@ use std::time::Instant;
 use crate::frame::SharedMessage;
 use crate::session::Delivery;
 
+use super::super::prefixes::Kind;
 use super::super::{Destination, Turn};
-use super::prefixes::Kind;
 use super::queue::{Arrival, Cause, Stored};
 use super::queues::Queues;
 

@@ -4,7 +4,6 @@ mod builder;
 mod bytes;
 mod counters;
 mod dead_letters;
-mod prefixes;
 mod queue;
 mod queues;
 mod timetable;
@@ -15,6 +14,7 @@ use std::time::Instant;
 use crate::frame::SharedMessage;
 use crate::session::{Delivery, Token};
 
+use super::prefixes::Kind;
 use super::{
     Broker, BrokerError, Capabilities, Capability, Destination, HistoryRequest, Host, Message,
     Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
@@ -23,7 +23,6 @@ use super::{
 
 pub use builder::MemoryBrokerBuilder;
 pub use counters::MemoryBrokerCounters;
-use prefixes::Kind;
 use queue::Arrival;
 pub(super) use queue::{Dispatch, Queue};
 use queues::Queues;

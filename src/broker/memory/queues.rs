@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use crate::locks::RwLock;
 
+use super::super::prefixes::{Kind, Prefixes};
 use super::super::{
     BrokerError, Destination, DestinationRules, Host, Message, Router, Settle, Subscriber,
     SubscriberId, Turn,
 };
 use super::bytes::Bytes;
 use super::counters::Counters;
-use super::prefixes::{Kind, Prefixes};
 use super::queue::{Arrival, Queue, Terms};
 use super::timetable::Timetable;
 

@@ -180,6 +180,39 @@ impl Channel {
         Ok(outcome)
     }
 
+    /// Adds messages to the front of what is kept. Returns false if the channel was closed.
+    #[cfg(feature = "redis")]
+    pub(super) fn prepend(
+        self: &Arc<Self>,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) -> bool {
+        let mut guard = self.state.lock();
+        if guard.closed {
+            return false;
+        }
+        let Some(history) = &mut guard.history else { return true };
+        history.log.prepend(older, lost, now, &self.shared.retained);
+        let earlier = self.place(history);
+        drop(guard);
+        if earlier && let Some(host) = self.shared.host() {
+            host.deadline_changed();
+        }
+        true
+    }
+
+    /// Drops all that is kept.
+    #[cfg(feature = "redis")]
+    pub(super) fn evict_all(self: &Arc<Self>) {
+        let all = &self.shared.retained;
+        self.forget(|log| {
+            while !log.is_empty() {
+                log.drop_oldest(all);
+            }
+        });
+    }
+
     /// A message that an engine ordered has a token of its own; any other gets its position.
     fn with_token(&self, delivery: Delivery, position: u64) -> Delivery {
         if delivery.token().is_some() {

@@ -62,6 +62,17 @@ impl Router {
         Self { table: Arc::new(Table::new()), shared }
     }
 
+    /// As [`with_history`](Self::with_history), for a broker whose engine keeps the history: here is
+    /// the last part of it, to the front of which older messages can be
+    /// [added](Self::prepend).
+    #[cfg(feature = "redis")]
+    pub(super) fn window(rules: Arc<DestinationRules>, bytes: usize) -> Self {
+        let router = Self::with_history(rules, bytes);
+        // Room for what is added at the front.
+        router.shared.leave_off_at(1 << 48);
+        router
+    }
+
     /// Names the program that takes over flushes which would hold up a publisher. Without one,
     /// publishers do all of the work. Only the first call counts.
     pub fn attach(&self, host: Arc<dyn Host>) {
@@ -173,6 +184,29 @@ impl Router {
                 }
                 Err(Closed(back)) => delivery = back,
             }
+        }
+    }
+
+    /// Adds messages to the front of what a destination keeps, each with the instant at which it was
+    /// published. They are delivered to nobody who is there, only to those who ask for history. What
+    /// was published up to `lost` may be missing.
+    #[cfg(feature = "redis")]
+    pub(super) fn prepend(
+        &self,
+        destination: &Destination,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) {
+        while !self.open(destination, now).prepend(older, lost, now) {}
+        self.shared.retained.evict();
+    }
+
+    /// Drops what a destination keeps: what comes next does not follow on it.
+    #[cfg(feature = "redis")]
+    pub(super) fn forget(&self, destination: &Destination) {
+        if let Some(channel) = self.table.find(destination) {
+            channel.evict_all();
         }
     }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::super::Destination;
+use super::Destination;
 
 /// What a destination is, by its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +14,27 @@ pub(super) enum Kind {
 /// The prefixes of a broker's destinations, without the `/` that follows them.
 #[derive(Debug, Clone)]
 pub(super) struct Prefixes {
-    pub(super) topics: Vec<String>,
-    pub(super) queues: Vec<String>,
+    topics: Vec<String>,
+    queues: Vec<String>,
     pub(super) temporary: String,
 }
 
 impl Prefixes {
+    /// Adds a prefix of topics, with or without a `/` at its end.
+    pub(super) fn add_topics(&mut self, prefix: &str) {
+        self.topics.push(whole_segments(prefix));
+    }
+
+    /// Adds a prefix of queues, with or without a `/` at its end.
+    pub(super) fn add_queues(&mut self, prefix: &str) {
+        self.queues.push(whole_segments(prefix));
+    }
+
+    /// Sets the prefix of the queues for replies, with or without a `/` at its end.
+    pub(super) fn set_temporary(&mut self, prefix: &str) {
+        self.temporary = whole_segments(prefix);
+    }
+
     /// What a destination is; `None` if no prefix begins it.
     pub(super) fn kind(&self, destination: &Destination) -> Option<Kind> {
         let begins = |prefix: &str| {
@@ -36,6 +51,17 @@ impl Prefixes {
     }
 }
 
+impl Default for Prefixes {
+    /// `/topic`, `/queue` and `/temp-queue`.
+    fn default() -> Self {
+        Self {
+            topics: vec!["/topic".to_owned()],
+            queues: vec!["/queue".to_owned()],
+            temporary: "/temp-queue".to_owned(),
+        }
+    }
+}
+
 /// The prefixes in words, for an error message.
 impl fmt::Display for Prefixes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,4 +70,9 @@ impl fmt::Display for Prefixes {
         }
         f.write_str(&self.temporary)
     }
+}
+
+/// A prefix without the `/` that follows it in a destination.
+fn whole_segments(prefix: &str) -> String {
+    prefix.trim_end_matches('/').to_owned()
 }
