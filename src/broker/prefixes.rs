@@ -45,6 +45,12 @@ impl Prefixes {
         }
     }
 
+    /// Whether they are those of a broker that was told of no others.
+    pub(super) fn are_default(&self) -> bool {
+        let Self { topics, queues } = Self::default();
+        (&self.topics, &self.queues) == (&topics, &queues)
+    }
+
     fn in_words(&self) -> String {
         let prefixes: Vec<_> = self.topics.iter().chain(&self.queues).map(String::as_str).collect();
         prefixes.join(", ")
