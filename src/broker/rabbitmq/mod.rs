@@ -20,8 +20,8 @@ use super::engine::{Outbox, OutboxLimits, Upstreams};
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
-    Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
-    TransactionGuarantee, Turn,
+    Message, Operation, Outcome, Router, Settle, SlowConsumer, SlowConsumerAction, Subscriber,
+    SubscriberId, TransactionGuarantee, Turn,
 };
 
 use address::{Address, ENGINE};
@@ -276,8 +276,16 @@ impl Broker for RabbitMqBroker {
         outcome
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.shared.rules.policy(destination).slow_consumer.clone()
+    /// A publisher on another node cannot be held: who reads too slowly is closed instead.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        let policy = &self.shared.rules.policy(destination).slow_consumer;
+        match policy.action {
+            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
+                action: SlowConsumerAction::Close,
+                ..SlowConsumer::clone(policy)
+            }),
+            _ => Arc::clone(policy),
+        }
     }
 }
 

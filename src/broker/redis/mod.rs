@@ -27,7 +27,7 @@ use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
     DestinationRules, HistoryRequest, Host, Message, Operation, Outcome, Router, Settle,
-    SlowConsumer, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    SlowConsumer, SlowConsumerAction, Subscriber, SubscriberId, TransactionGuarantee, Turn,
 };
 
 use names::Glob;
@@ -45,6 +45,7 @@ use windows::Windows;
 ///   cannot reach Redis it reads from there.
 /// - A pattern such as `/topic/room/*` can be subscribed to; it has no history.
 /// - Queues are refused.
+/// - A publisher is held by no slow consumer, who may be on another node: `slow=hold` closes it.
 ///
 /// An outcome is complete when Redis has answered. SENDs go there in the order of the calls, in one
 /// transaction for all that wait, which also notes how far the node has come: what was done when a
@@ -378,8 +379,16 @@ impl Broker for RedisBroker {
         self.node.push(messages.into(), turn.now())
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.node.rules.policy(destination).slow_consumer.clone()
+    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        let policy = &self.node.rules.policy(destination).slow_consumer;
+        match policy.action {
+            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
+                action: SlowConsumerAction::Close,
+                ..SlowConsumer::clone(policy)
+            }),
+            _ => Arc::clone(policy),
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {

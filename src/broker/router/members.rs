@@ -45,7 +45,6 @@ impl Members {
         self.places.is_empty()
     }
 
-    #[cfg(test)]
     pub(super) fn contains(&self, id: SubscriberId) -> bool {
         self.places.contains_key(&id)
     }

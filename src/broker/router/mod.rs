@@ -3,7 +3,9 @@
 mod batch;
 mod channel;
 mod flush;
+mod gathering;
 mod history;
+mod holding;
 mod log;
 mod members;
 mod patterns;
@@ -123,8 +125,10 @@ impl Router {
     }
 
     /// A subscriber's outlet has written what it had answered
-    /// [`Taken::Queued`](super::Taken::Queued) for: it goes on reading history.
+    /// [`Taken::Queued`](super::Taken::Queued) or [`Taken::Full`](super::Taken::Full) for: it goes on
+    /// reading history, and holds publishers no more.
     pub fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        self.shared.holding.resume(subscriber);
         if let Some(channel) = self.table.find(destination) {
             channel.resume(subscriber);
             turn.touch(channel);
@@ -134,9 +138,16 @@ impl Router {
     /// Removes a subscriber from a destination or a pattern. Returns whether it was the last one
     /// there; false also if it was not there.
     pub fn unsubscribe(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
-        if destination.is_pattern() {
-            return self.shared.patterns.unsubscribe(destination, subscriber);
-        }
+        let last = if destination.is_pattern() {
+            self.shared.patterns.unsubscribe(destination, subscriber)
+        } else {
+            self.leave(destination, subscriber)
+        };
+        self.shared.holding.leave(subscriber);
+        last
+    }
+
+    fn leave(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
         let Some(channel) = self.table.find(destination) else { return false };
         let last = channel.leave(subscriber);
         if last {
@@ -153,7 +164,10 @@ impl Router {
     /// engine's subscribers resume from.
     ///
     /// The outcome is pending where more waits to be delivered than a few megabytes: it is complete
-    /// when that is being delivered. The place is taken in any case.
+    /// when that is being delivered. It is pending too while a subscriber's outlet is
+    /// [full](super::Taken::Full): it is complete when all those were [resumed](Self::resume) or
+    /// have left. The place is taken in any case, and what a full outlet is delivered nevertheless
+    /// is bounded by its connection.
     pub fn route(&self, destination: &Destination, delivery: Delivery, turn: &mut Turn) -> Outcome {
         let mut delivery = delivery;
         loop {
@@ -193,7 +207,6 @@ impl Router {
     pub(super) fn forget(&self, destination: &Destination) {
         if let Some(channel) = self.table.find(destination) {
             channel.evict_all();
-            self.table.retire(&channel);
         }
     }
 

@@ -18,7 +18,6 @@ impl Program {
     fn start(url: &str, environment: &[(&str, String)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_stompbox"))
             .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
-            .args(["--rule", "/topic/**,history=100"])
             .env("STOMPBOX_BROKER", url)
             .envs(environment.iter().cloned())
             .stdout(Stdio::piped())
