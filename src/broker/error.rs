@@ -35,6 +35,20 @@ pub enum BrokerError {
         /// The pattern.
         destination: String,
     },
+    /// The engine behind the broker has no name as long as this destination's.
+    #[error(
+        "the name of {destination} takes {bytes} bytes at {engine}, at most {limit} are allowed"
+    )]
+    NameTooLong {
+        /// The destination.
+        destination: String,
+        /// What its name takes there.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+        /// The engine's name.
+        engine: &'static str,
+    },
     /// The destination holds as many bytes as it may.
     #[error("{destination} is full: it holds {bytes} of at most {limit} bytes")]
     Full {
@@ -112,7 +126,9 @@ impl BrokerError {
     /// The short text for an ERROR frame's `message` header; the error's own text is its body.
     pub fn summary(&self) -> &'static str {
         match self {
-            Self::Destination(_) | Self::SentToPattern { .. } => "invalid destination",
+            Self::Destination(_) | Self::SentToPattern { .. } | Self::NameTooLong { .. } => {
+                "invalid destination"
+            }
             Self::UnknownDestination { .. } => "unknown destination",
             Self::Unsupported { .. } => "not supported",
             Self::NoHistory { .. } => "no history",

@@ -28,6 +28,8 @@ mod outlet;
 mod pattern;
 mod policy;
 mod prefixes;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 #[cfg(feature = "redis")]
 mod redis;
 mod router;
@@ -53,6 +55,8 @@ pub use policy::{
     DestinationPolicy, DestinationRule, DestinationRules, InvalidRule, QueueOverflow, QueuePolicy,
     RejectedPolicy, Retention,
 };
+#[cfg(feature = "rabbitmq")]
+pub use rabbitmq::RabbitMqBroker;
 #[cfg(feature = "redis")]
 pub use redis::RedisBroker;
 pub use router::Router;

@@ -35,6 +35,13 @@ impl Prefixes {
         self.temporary = whole_segments(prefix);
     }
 
+    /// Whether they are those of a broker that was told of no others.
+    #[cfg(feature = "rabbitmq")]
+    pub(super) fn are_default(&self) -> bool {
+        let Self { topics, queues, temporary } = Self::default();
+        (&self.topics, &self.queues, &self.temporary) == (&topics, &queues, &temporary)
+    }
+
     /// What a destination is; `None` if no prefix begins it.
     pub(super) fn kind(&self, destination: &Destination) -> Option<Kind> {
         let begins = |prefix: &str| {

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+#[cfg(feature = "rabbitmq")]
+use super::RabbitMqBroker;
 #[cfg(feature = "redis")]
 use super::RedisBroker;
 use super::memory::MemoryBrokerBuilder;
@@ -62,6 +64,7 @@ const ENGINES: [(&[&str], &str); 4] = [
 /// | --- | --- | --- |
 /// | `memory:` | [`MemoryBroker`](super::MemoryBroker), for one node | |
 /// | `redis://[login[:password]@]host[:port][/database]`, `rediss://…` with TLS | `RedisBroker` | `redis` |
+/// | `amqp://[login:password@]host[:port][/virtual-host]`, `amqps://…` with TLS | `RabbitMqBroker` | `rabbitmq` |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -89,6 +92,8 @@ pub async fn connect(url: &str, options: BrokerOptions) -> Result<Arc<dyn Broker
             let reason = "nothing follows memory:".to_owned();
             Err(ConnectError::InvalidUrl { url: redacted(url), reason })
         }
+        #[cfg(feature = "rabbitmq")]
+        "amqp" | "amqps" => Ok(Arc::new(RabbitMqBroker::connect(url, options).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => Ok(Arc::new(RedisBroker::connect(url, options).await?)),
         other => Err(not_served(other)),

@@ -1,0 +1,347 @@
+//! The broker over RabbitMQ.
+
+mod address;
+mod connection;
+mod gaps;
+mod properties;
+mod publishing;
+mod queues;
+mod shared;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use lapin::uri::AMQPUri;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::engine::{Outbox, OutboxLimits, Upstreams};
+use super::url::redacted;
+use super::{
+    Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
+    Message, Operation, Outcome, Router, Settle, SlowConsumer, SlowConsumerAction, Subscriber,
+    SubscriberId, TransactionGuarantee, Turn,
+};
+
+use address::{Address, ENGINE};
+use shared::{Sending, Shared};
+
+/// The broker over RabbitMQ: topics, queues and exchanges where RabbitMQ's own STOMP plugin has them,
+/// so that its clients and those of this crate meet.
+///
+/// | destination | at RabbitMQ |
+/// | --- | --- |
+/// | `/topic/room/5` | the routing key `room.5` of `amq.topic`; the plugin's clients call it `/topic/room.5`. A dot in a segment is `%2E` there, and `%2F` in it a `/`. `*` and `**` (or `#`) are the wildcards of RabbitMQ |
+/// | `/queue/work` | the durable queue `work`, which is made if it is not there; `/queue/a/b` is what the plugin's clients call `/queue/a%2Fb` |
+/// | `/amq/queue/work` | a queue that is there, whatever its kind |
+/// | `/exchange/logs/error` | the routing key `error` of an exchange that is there; to be sent to only |
+/// | `/reply-queue/…` | what the `reply-to` of a message names; to be sent to only |
+///
+/// Headers are mapped as the plugin does it: `content-type`, `content-encoding`, `priority`,
+/// `persistent`, `expiration`, `reply-to`, `correlation-id`, `amqp-message-id`, `timestamp`, `type` and
+/// `app-id` to the property of that name, all others to the table of headers. A message on a queue is
+/// persistent unless it says `persistent:false`.
+///
+/// A node has one connection, over which all that it publishes goes in its order. The outcome of
+/// `publish` is complete when RabbitMQ has confirmed the message. While RabbitMQ cannot be reached,
+/// messages wait for 10 s and then are refused; subscribers stay, and the first message of each topic
+/// after that says that there may be a gap. What may have been sent twice is marked as redelivered.
+///
+/// There is no history. COMMIT sends its messages in order and acknowledges when all of them are
+/// confirmed.
+pub struct RabbitMqBroker {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    task: AbortHandle,
+}
+
+impl RabbitMqBroker {
+    /// Connects to `amqp://login:password@host:port/virtual-host`. Without a virtual host, and
+    /// without the `/`, it is RabbitMQ's default one.
+    ///
+    /// Of the options the rules count where they say what becomes of slow consumers; how a queue
+    /// treats its messages is a policy of RabbitMQ. A further prefix is an error.
+    ///
+    /// Needs tokio's runtime, which also runs what keeps the connection.
+    pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
+        let uri = parse(url)?;
+        if !options.prefixes.are_default() {
+            let reason = "RabbitMQ has prefixes of its own, and no others can be added";
+            return Err(ConnectError::Engine { url: redacted(url), source: reason.into() });
+        }
+        let rules = Arc::new(options.rules);
+        let shared = Arc::new(Shared {
+            uri,
+            rules,
+            router: Router::new(),
+            topics: Upstreams::default(),
+            queues: Upstreams::default(),
+            consumers: <_>::default(),
+            outbox: Outbox::new(ENGINE, OutboxLimits::default()),
+            gaps: <_>::default(),
+        });
+        let connected = connection::connect(&shared).await;
+        let connection = connected
+            .map_err(|error| ConnectError::Engine { url: redacted(url), source: error.into() })?;
+        let runtime = Handle::current();
+        let running = connection::run(Arc::clone(&shared), connection);
+        let task = runtime.spawn(running).abort_handle();
+        Ok(Self { shared, runtime, task })
+    }
+
+    /// How many bytes of messages RabbitMQ has not confirmed yet, overhead included.
+    pub fn outgoing_bytes(&self) -> usize {
+        self.shared.outbox.bytes()
+    }
+
+    fn sending(message: Message) -> Result<Sending, BrokerError> {
+        let destination = message.destination().clone();
+        if destination.is_pattern() {
+            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
+        }
+        let address = Address::of(&destination)?;
+        Ok(Sending { destination, address, message: message.into_shared() })
+    }
+
+    fn send(&self, sending: Sending, now: Instant) -> Outcome {
+        let bytes = sending.message.size();
+        self.shared.outbox.push(sending, bytes, now)
+    }
+
+    /// What can be subscribed to is a topic or a queue.
+    fn check(destination: &Destination, subscriber: &Subscriber) -> Result<Kind, BrokerError> {
+        let unsupported = |capability| {
+            Err(BrokerError::Unsupported { capability, destination: destination.to_string() })
+        };
+        if subscriber.history.is_some() {
+            return unsupported(Capability::History);
+        }
+        match kind(destination)? {
+            Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
+            kind => Ok(kind),
+        }
+    }
+}
+
+/// What is subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Topic,
+    Queue,
+}
+
+fn kind(destination: &Destination) -> Result<Kind, BrokerError> {
+    match Address::of(destination)? {
+        Address::Topic(_) => Ok(Kind::Topic),
+        Address::Queue(_) | Address::ExistingQueue(_) => Ok(Kind::Queue),
+        Address::Exchange(..) | Address::ReplyQueue(_) => Err(BrokerError::UnknownDestination {
+            destination: destination.to_string(),
+            known: "/topic/<key>, /queue/<name> and /amq/queue/<name> to subscribe to".to_owned(),
+        }),
+    }
+}
+
+fn parse(url: &str) -> Result<AMQPUri, ConnectError> {
+    let parsed = url.parse::<AMQPUri>();
+    // Its reason may show the URL.
+    let mut uri = parsed.map_err(|_| ConnectError::InvalidUrl {
+        url: redacted(url),
+        reason: "it is not of the form amqp://login:password@host:port/virtual-host".to_owned(),
+    })?;
+    let seconds = u16::try_from(connection::HEART_BEAT.as_secs()).unwrap_or(u16::MAX);
+    uri.query.heartbeat.get_or_insert(seconds);
+    Ok(uri)
+}
+
+impl Broker for RabbitMqBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            queues: true,
+            settle: true,
+            durable: true,
+            patterns: true,
+            transactions: TransactionGuarantee::AtLeastOnce,
+            ..Capabilities::default()
+        }
+    }
+
+    fn attach(&self, host: Arc<dyn Host>) {
+        self.shared.router.attach(host);
+    }
+
+    fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
+        match Self::sending(message) {
+            Ok(sending) => self.send(sending, turn.now()),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome {
+        let shared = &self.shared;
+        match Self::check(destination, &subscriber) {
+            Err(error) => error.into(),
+            Ok(Kind::Topic) => {
+                shared.router.subscribe(destination, subscriber, turn);
+                shared.topics.join(destination)
+            }
+            Ok(Kind::Queue) => {
+                let consumers = shared.join(destination, subscriber);
+                // What another one has just left unsettled is here still.
+                consumers.dispatch(turn.now());
+                shared.queues.join(destination)
+            }
+        }
+    }
+
+    fn unsubscribe(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        turn: &mut Turn,
+    ) -> Outcome {
+        let shared = &self.shared;
+        match kind(destination) {
+            Err(error) => return error.into(),
+            Ok(Kind::Topic) => {
+                shared.router.unsubscribe(destination, subscriber);
+                shared.topics.leave(destination);
+            }
+            Ok(Kind::Queue) => {
+                if let Some(consumers) = shared.consumers(destination)
+                    && consumers.leave(subscriber)
+                {
+                    shared.queues.leave(destination);
+                    consumers.dispatch(turn.now());
+                }
+            }
+        }
+        Outcome::done()
+    }
+
+    fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        match kind(destination) {
+            Ok(Kind::Topic) => self.shared.router.resume(destination, subscriber, turn),
+            Ok(Kind::Queue) => {
+                if let Some(consumers) = self.shared.consumers(destination) {
+                    consumers.resume(subscriber);
+                    consumers.dispatch(turn.now());
+                }
+            }
+            // It has no subscribers.
+            Err(_) => {}
+        }
+    }
+
+    /// Complete at once: an acknowledgement that is lost with the connection has the message come
+    /// again.
+    fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
+        self.shared.settle(&settle, turn.now());
+        Outcome::done()
+    }
+
+    fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
+        let (mut sendings, mut settles) = (Vec::new(), Vec::new());
+        for operation in operations {
+            match operation {
+                Operation::Settle(settle) => settles.push(settle),
+                Operation::Publish(message) => match Self::sending(message) {
+                    Ok(sending) => sendings.push(sending),
+                    Err(error) => return error.into(),
+                },
+            }
+        }
+        let now = turn.now();
+        let sent: Vec<_> = sendings.into_iter().map(|sending| self.send(sending, now)).collect();
+        let (completer, outcome) = Outcome::pending();
+        let shared = Arc::clone(&self.shared);
+        self.runtime.spawn(async move {
+            let mut answer = Ok(());
+            for sent in sent {
+                answer = answer.and(sent.await);
+            }
+            // What is not sent leaves its cause unsettled, to come again.
+            if answer.is_ok() {
+                for settle in &settles {
+                    shared.settle(settle, Instant::now());
+                }
+            }
+            completer.complete(answer);
+        });
+        outcome
+    }
+
+    /// A publisher on another node cannot be held: who reads too slowly is closed instead.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        let policy = &self.shared.rules.policy(destination).slow_consumer;
+        match policy.action {
+            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
+                action: SlowConsumerAction::Close,
+                ..SlowConsumer::clone(policy)
+            }),
+            _ => Arc::clone(policy),
+        }
+    }
+}
+
+impl Drop for RabbitMqBroker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for RabbitMqBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RabbitMqBroker")
+            .field("router", &self.shared.router)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_the_virtual_host_and_may_set_the_heart_beat() {
+        let uri = parse("amqp://login:secret@host").unwrap();
+        assert_eq!((&*uri.vhost, uri.authority.port, uri.query.heartbeat), ("/", 5672, Some(10)));
+        let uri = parse("amqp://host:1234/chat?heartbeat=30").unwrap();
+        assert_eq!(
+            (&*uri.vhost, uri.authority.port, uri.query.heartbeat),
+            ("chat", 1234, Some(30))
+        );
+    }
+
+    #[tokio::test]
+    async fn no_error_shows_the_password() {
+        // Nobody listens at port 1.
+        for url in ["amqp://login:secret@host:port", "amqp://login:secret@127.0.0.1:1"] {
+            let error = RabbitMqBroker::connect(url, BrokerOptions::default()).await.err();
+            let error = error.map(|error| format!("{error} {error:?}")).unwrap_or_default();
+            assert!(!error.is_empty() && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_prefix_that_it_cannot_have_is_an_error() {
+        let options = BrokerOptions::default().topic("/broadcast");
+        let refused = RabbitMqBroker::connect("amqp://127.0.0.1:1", options).await.err();
+        assert!(refused.is_some_and(|error| error.to_string().contains("prefixes")));
+    }
+
+    #[test]
+    fn what_cannot_be_subscribed_to_is_refused() {
+        let kind = |name: &str| kind(&name.parse().unwrap());
+        assert_eq!(kind("/topic/a/**"), Ok(Kind::Topic));
+        assert_eq!(kind("/amq/queue/a"), Ok(Kind::Queue));
+        for name in ["/exchange/a/b", "/reply-queue/a", "/temp-queue/a", "/elsewhere"] {
+            assert!(matches!(kind(name), Err(BrokerError::UnknownDestination { .. })), "{name}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+use std::collections::HashSet;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Confirmation, Connection, ExchangeKind};
+
+use super::super::BrokerError;
+use super::super::engine::Item;
+use super::address::{Address, TOPICS};
+use super::properties::properties_of;
+use super::shared::{Sending, Shared, refusal, refused_because};
+
+/// How many messages may be unconfirmed.
+const UNCONFIRMED: usize = 4_096;
+
+/// How many queues and exchanges are remembered to be there.
+const KNOWN: usize = 10_000;
+
+/// Takes what is published to RabbitMQ, all of it over one channel: so what one publisher sends to
+/// one destination arrives in its order.
+pub(super) struct Publishing<'a> {
+    shared: &'a Shared,
+    connection: &'a Connection,
+    channel: Channel,
+    /// Where queues and exchanges are asked for: RabbitMQ answers a question by closing the channel
+    /// that it came over.
+    asking: Option<Channel>,
+    /// The queues and exchanges that are there.
+    known: HashSet<Address>,
+}
+
+/// What RabbitMQ said of a message.
+struct Answer {
+    item: Item<Sending>,
+    /// Whether it was returned before, and sent again.
+    returned: bool,
+    confirmation: lapin::Result<Confirmation>,
+}
+
+impl<'a> Publishing<'a> {
+    pub(super) async fn begin(
+        shared: &'a Shared,
+        connection: &'a Connection,
+    ) -> lapin::Result<Self> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Self { shared, connection, channel, asking: None, known: HashSet::new() })
+    }
+
+    /// Works until the connection is lost.
+    pub(super) async fn run(mut self) {
+        let mut unconfirmed = FuturesUnordered::new();
+        loop {
+            let worked = tokio::select! {
+                Some(answer) = unconfirmed.next() => self.answered(answer).await,
+                item = self.shared.outbox.next(), if unconfirmed.len() < UNCONFIRMED => {
+                    self.publish(item, false).await
+                }
+            };
+            match worked {
+                Ok(Some(confirming)) => unconfirmed.push(confirming),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Sends a message. Returns what waits for its confirmation, if it was not refused.
+    async fn publish(
+        &mut self,
+        item: Item<Sending>,
+        returned: bool,
+    ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
+        if let Some(refused) = self.ensure(&item.what).await? {
+            self.shared.outbox.answer(item.number, Err(refused));
+            return Ok(None);
+        }
+        let sending = &item.what;
+        let (exchange, key) = match &sending.address {
+            Address::Topic(key) => (TOPICS.into(), key.clone()),
+            Address::Exchange(name, key) => (name.clone(), key.clone()),
+            Address::Queue(name) | Address::ExistingQueue(name) | Address::ReplyQueue(name) => {
+                (ShortString::default(), name.clone())
+            }
+        };
+        // What no queue takes comes back: without a queue it would be lost in spite of its RECEIPT.
+        let options =
+            BasicPublishOptions { mandatory: exchange.as_str().is_empty(), ..<_>::default() };
+        let properties = properties_of(&sending.message, sending.persistence(), item.again);
+        let body = sending.message.body();
+        let confirming = self.channel.basic_publish(exchange, key, options, body, properties);
+        let confirming = confirming.await?;
+        Ok(Some(Box::pin(async move {
+            let confirmation = confirming.await;
+            Answer { item, returned, confirmation }
+        })))
+    }
+
+    async fn answered(
+        &mut self,
+        answer: Answer,
+    ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
+        let Answer { item, returned, confirmation } = answer;
+        let destination = item.what.destination.clone();
+        let result = match confirmation? {
+            Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
+            // The queue was there, and somebody has deleted it.
+            Confirmation::Ack(Some(_))
+                if matches!(item.what.address, Address::Queue(_)) && !returned =>
+            {
+                self.known.remove(&item.what.address);
+                return self.publish(item, true).await;
+            }
+            Confirmation::Ack(Some(message)) => {
+                Err(refused_because(&destination, message.reply_text.to_string()))
+            }
+            Confirmation::Nack(_) => {
+                Err(refused_because(&destination, "it did not take the message".to_owned()))
+            }
+        };
+        self.shared.outbox.answer(item.number, result);
+        Ok(None)
+    }
+
+    /// Sees to it that the queue or the exchange is there. Returns why not.
+    async fn ensure(&mut self, sending: &Sending) -> lapin::Result<Option<BrokerError>> {
+        let address = &sending.address;
+        let needed = matches!(address, Address::Queue(_) | Address::Exchange(..));
+        if !needed || self.known.contains(address) {
+            return Ok(None);
+        }
+        let channel = match self.asking.take() {
+            Some(channel) => channel,
+            None => self.connection.create_channel().await?,
+        };
+        match declare(&channel, address).await {
+            Ok(()) => {
+                if self.known.len() >= KNOWN {
+                    self.known.clear();
+                }
+                self.known.insert(address.clone());
+                self.asking = Some(channel);
+                Ok(None)
+            }
+            Err(error) => refusal(&sending.destination, &error).map(Some).ok_or(error),
+        }
+    }
+}
+
+/// Makes a queue as RabbitMQ's STOMP plugin does, or asks whether a queue or an exchange is there.
+pub(super) async fn declare(channel: &Channel, address: &Address) -> lapin::Result<()> {
+    let queue = async |name: &ShortString, options| {
+        channel.queue_declare(name.clone(), options, FieldTable::default()).await.map(|_| ())
+    };
+    match address {
+        Address::Topic(_) => Ok(()),
+        Address::Queue(name) => {
+            queue(name, QueueDeclareOptions { durable: true, ..<_>::default() }).await
+        }
+        Address::ExistingQueue(name) | Address::ReplyQueue(name) => {
+            queue(name, QueueDeclareOptions { passive: true, ..<_>::default() }).await
+        }
+        Address::Exchange(name, _) => {
+            let options = ExchangeDeclareOptions { passive: true, ..<_>::default() };
+            let kind = ExchangeKind::default();
+            channel.exchange_declare(name.clone(), kind, options, FieldTable::default()).await
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection, Consumer};
+
+use super::super::Destination;
+use super::super::engine::{Change, Consumers, Settled};
+use super::address::Address;
+use super::properties::{earlier_deliveries, message_of};
+use super::publishing::declare;
+use super::shared::{DeliveryTag, Shared, refusal};
+
+/// The queues that have consumers on this node, each over a channel of its own: closing it gives all
+/// that is not settled back to the queue, in its old place.
+pub(super) struct Queues<'a> {
+    shared: &'a Shared,
+    connection: &'a Connection,
+}
+
+/// One queue, for as long as it has consumers here.
+struct Consuming<'a> {
+    shared: &'a Shared,
+    queue: Destination,
+    address: Address,
+    name: ShortString,
+    channel: Channel,
+    consumers: Arc<Consumers<DeliveryTag>>,
+}
+
+impl<'a> Queues<'a> {
+    pub(super) fn new(shared: &'a Shared, connection: &'a Connection) -> Self {
+        Self { shared, connection }
+    }
+
+    /// Works until the connection is lost.
+    pub(super) async fn run(self) {
+        let mut at_work: FuturesUnordered<BoxFuture<'a, lapin::Result<()>>> = <_>::default();
+        loop {
+            tokio::select! {
+                Some(ended) = at_work.next() => if ended.is_err() { return },
+                change = self.shared.queues.change() => match change {
+                    Change::Listen(queue) => {
+                        at_work.push(Box::pin(consume(self.shared, self.connection, queue)));
+                    }
+                    Change::Stop(queue) => if let Some(consumers) = self.shared.consumers(&queue) {
+                        consumers.stop();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Consumes from a queue until it has no consumers here. An error is a loss of the connection.
+async fn consume(
+    shared: &Shared,
+    connection: &Connection,
+    queue: Destination,
+) -> lapin::Result<()> {
+    let Some(consumers) = shared.consumers(&queue) else {
+        shared.queues.stopped(&queue);
+        return Ok(());
+    };
+    consumers.begin();
+    let consumed = match Consuming::begin(shared, connection, &queue, &consumers).await {
+        Ok(Some(consuming)) => consuming.run().await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    consumers.lost();
+    match consumed {
+        Ok(()) => {
+            shared.forget_if_empty(&queue);
+            shared.queues.stopped(&queue);
+            Ok(())
+        }
+        Err(error) => {
+            let refused = refusal(&queue, &error).ok_or(error)?;
+            consumers.clear();
+            shared.forget_if_empty(&queue);
+            shared.queues.refused(&queue, &refused);
+            Ok(())
+        }
+    }
+}
+
+impl<'a> Consuming<'a> {
+    /// `None` for what is no queue, which was refused when it was subscribed to.
+    async fn begin(
+        shared: &'a Shared,
+        connection: &Connection,
+        queue: &Destination,
+        consumers: &Arc<Consumers<DeliveryTag>>,
+    ) -> lapin::Result<Option<Self>> {
+        let Ok(address) = Address::of(queue) else { return Ok(None) };
+        let (Address::Queue(name) | Address::ExistingQueue(name)) = &address else {
+            return Ok(None);
+        };
+        let (name, consumers) = (name.clone(), Arc::clone(consumers));
+        let channel = connection.create_channel().await?;
+        Ok(Some(Self { shared, queue: queue.clone(), address, name, channel, consumers }))
+    }
+
+    async fn run(self) -> lapin::Result<()> {
+        // Again where somebody has deleted the queue.
+        loop {
+            declare(&self.channel, &self.address).await?;
+            let ended = self.run_on_queue().await?;
+            if ended {
+                return self.channel.close(200, ShortString::default()).await;
+            }
+        }
+    }
+
+    /// Consumes with the credit of the consumers here, and anew whenever that is another. Returns
+    /// whether it is to stop.
+    async fn run_on_queue(&self) -> lapin::Result<bool> {
+        loop {
+            if self.consumers.is_stopping() {
+                self.settle().await?;
+                // Who has come meanwhile finds the subscription stopped, and has it begun again.
+                return Ok(true);
+            }
+            if self.consumers.is_empty() {
+                self.shared.queues.listening(&self.queue);
+                self.consumers.changed().await;
+                continue;
+            }
+            let credit = self.consumers.credit();
+            let prefetch = u16::try_from(credit).unwrap_or(u16::MAX).max(1);
+            self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+            let (name, tag) = (self.name.clone(), ShortString::default());
+            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+            let mut consumer = self.channel.basic_consume(name, tag, options, none).await?;
+            self.shared.queues.listening(&self.queue);
+            if !self.run_with(credit, &mut consumer).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Works while the consumers have this credit. Returns whether the queue is still there.
+    async fn run_with(&self, credit: usize, consumer: &mut Consumer) -> lapin::Result<bool> {
+        self.consumers.dispatch(Instant::now());
+        loop {
+            tokio::select! {
+                message = consumer.next() => match message {
+                    Some(Ok(message)) => self.deliver(&message),
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(false),
+                },
+                () = self.consumers.changed() => {
+                    self.settle().await?;
+                    if self.consumers.credit() != credit || self.consumers.is_stopping() {
+                        self.cancel(consumer).await?;
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, message: &lapin::message::Delivery) {
+        let shared = message_of(&self.queue, &message.properties, &message.data);
+        let attempts = earlier_deliveries(&message.properties, message.redelivered);
+        self.consumers.arrived(message.delivery_tag, shared, attempts);
+        self.consumers.dispatch(Instant::now());
+    }
+
+    /// Ends the engine's consumer, keeps what it had handed over, and gives back what is too much.
+    async fn cancel(&self, consumer: &mut Consumer) -> lapin::Result<()> {
+        self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+        while let Some(message) = consumer.next().await {
+            self.deliver(&message?);
+        }
+        for tag in self.consumers.take_surplus() {
+            self.requeue(tag).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self) -> lapin::Result<()> {
+        for settled in self.consumers.take_settled() {
+            match settled {
+                Settled::Done(tag) => {
+                    self.channel.basic_ack(tag, BasicAckOptions::default()).await?;
+                }
+                Settled::Requeue(tag) => self.requeue(tag).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn requeue(&self, tag: DeliveryTag) -> lapin::Result<()> {
+        self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+    }
+}

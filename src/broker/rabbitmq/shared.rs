@@ -1,0 +1,121 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lapin::uri::AMQPUri;
+use parking_lot::Mutex;
+
+use crate::frame::SharedMessage;
+
+use super::super::engine::{Consumers, Outbox, Upstreams};
+use super::super::{BrokerError, Destination, DestinationRules, Router, Settle, Subscriber};
+use super::address::{Address, ENGINE};
+use super::gaps::Gaps;
+use super::properties::Persistence;
+
+/// The engine's own name for a message of a queue: its delivery tag on the queue's channel.
+pub(super) type DeliveryTag = u64;
+
+/// What the broker and the task that talks to RabbitMQ share.
+pub(super) struct Shared {
+    /// Where RabbitMQ is. It holds a password, and is never shown.
+    pub(super) uri: AMQPUri,
+    pub(super) rules: Arc<DestinationRules>,
+    pub(super) router: Router,
+    /// The topics and patterns that this node listens to.
+    pub(super) topics: Upstreams,
+    /// The queues that have consumers here.
+    pub(super) queues: Upstreams,
+    pub(super) consumers: Mutex<HashMap<Destination, Arc<Consumers<DeliveryTag>>>>,
+    pub(super) outbox: Outbox<Sending>,
+    pub(super) gaps: Mutex<Gaps>,
+}
+
+/// A message on its way to RabbitMQ.
+#[derive(Debug, Clone)]
+pub(super) struct Sending {
+    pub(super) destination: Destination,
+    pub(super) address: Address,
+    pub(super) message: SharedMessage,
+}
+
+impl Sending {
+    pub(super) fn persistence(&self) -> Persistence {
+        match self.address {
+            Address::Topic(_) | Address::Exchange(..) => Persistence::If,
+            Address::Queue(_) | Address::ExistingQueue(_) | Address::ReplyQueue(_) => {
+                Persistence::Unless
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Adds a consumer to those of a queue.
+    pub(super) fn join(
+        &self,
+        queue: &Destination,
+        subscriber: Subscriber,
+    ) -> Arc<Consumers<DeliveryTag>> {
+        let mut all = self.consumers.lock();
+        let consumers = all.entry(queue.clone()).or_insert_with(|| Arc::new(Consumers::new()));
+        // Under the lock, so that nobody forgets them in between.
+        consumers.join(subscriber);
+        Arc::clone(consumers)
+    }
+
+    /// The consumers of a queue, if it has any.
+    pub(super) fn consumers(&self, queue: &Destination) -> Option<Arc<Consumers<DeliveryTag>>> {
+        self.consumers.lock().get(queue).cloned()
+    }
+
+    /// Settles what was delivered from a queue. On a topic there is nothing to settle.
+    pub(super) fn settle(&self, settle: &Settle, now: Instant) {
+        if let Some(consumers) = self.consumers(&settle.destination) {
+            consumers.settle(settle);
+            consumers.dispatch(now);
+        }
+    }
+
+    /// Forgets a queue that has no consumers.
+    pub(super) fn forget_if_empty(&self, queue: &Destination) {
+        let mut consumers = self.consumers.lock();
+        if consumers.get(queue).is_some_and(|consumers| consumers.is_empty()) {
+            consumers.remove(queue);
+        }
+    }
+
+    /// Forgets the queues whose consumers came and went while RabbitMQ was away. Nobody may be
+    /// consuming for them.
+    pub(super) fn forget_empty(&self) {
+        self.consumers.lock().retain(|_, consumers| !consumers.is_empty());
+    }
+
+    /// The connection is gone, and all that RabbitMQ had handed over with it.
+    pub(super) fn lost(&self) {
+        self.outbox.lost();
+        self.gaps.lock().lost();
+        self.topics.lost();
+        let consumers: Vec<_> = self.consumers.lock().values().cloned().collect();
+        for consumers in consumers {
+            consumers.lost();
+        }
+        self.queues.lost();
+    }
+
+    /// Gives up what has waited too long. Returns when to ask again.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        self.outbox.expire(now)
+    }
+}
+
+/// What RabbitMQ says against one destination. `None` if it is no answer but a loss.
+pub(super) fn refusal(destination: &Destination, error: &lapin::Error) -> Option<BrokerError> {
+    let refused = error.is_amqp_soft_error()
+        || matches!(error.kind(), lapin::ErrorKind::ChannelsLimitReached);
+    refused.then(|| refused_because(destination, error.to_string()))
+}
+
+pub(super) fn refused_because(destination: &Destination, reason: String) -> BrokerError {
+    BrokerError::Refused { destination: destination.to_string(), reason, engine: ENGINE }
+}

@@ -1,0 +1,145 @@
+//! A RabbitMQ that ends, and one that hangs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stompbox::testkit::{Mailbox, Received};
+
+use crate::engine::Engine;
+use crate::node::{Node, bodies, until};
+
+const TOPIC: &str = "/topic/room/1";
+const QUEUE: &str = "/queue/work";
+
+/// Two nodes: one publishes, on the other one somebody consumes and listens.
+struct Nodes {
+    engine: Engine,
+    here: Arc<Node>,
+    queue: Arc<Mailbox>,
+    topic: Arc<Mailbox>,
+    by_pattern: Arc<Mailbox>,
+    _there: Node,
+}
+
+impl Nodes {
+    async fn new(name: &str) -> Self {
+        let engine = Engine::start(name);
+        let here = Arc::new(Node::start(&engine.url).await);
+        let there = Node::start(&engine.url).await;
+        let [queue, topic, by_pattern] = [Mailbox::new(), Mailbox::new(), Mailbox::new()];
+        there.subscribe(QUEUE, &queue).await;
+        there.subscribe(TOPIC, &topic).await;
+        there.subscribe("/topic/room/*", &by_pattern).await;
+        Self { engine, here, queue, topic, by_pattern, _there: there }
+    }
+
+    /// Publishes numbers to both until `act` is done. Returns those that the queue has confirmed.
+    async fn publish_during(&self, act: impl FnOnce(&Engine) + Send) -> BTreeSet<u64> {
+        let (done, mut ended) = tokio::sync::oneshot::channel::<()>();
+        let here = Arc::clone(&self.here);
+        let publishing = tokio::spawn(async move {
+            let (mut number, mut outcomes) = (0, Vec::new());
+            while ended.try_recv().is_err() {
+                outcomes.push((number, here.send(QUEUE, number.to_string())));
+                drop(here.send(TOPIC, number.to_string()));
+                number += 1;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            let mut confirmed = BTreeSet::new();
+            for (number, outcome) in outcomes {
+                if here.answer(outcome).await.is_ok() {
+                    confirmed.insert(number);
+                }
+            }
+            confirmed
+        });
+        tokio::task::block_in_place(|| act(&self.engine));
+        done.send(()).expect("it publishes");
+        publishing.await.expect("it publishes")
+    }
+
+    /// What the queue has confirmed is there, and marked where it comes twice.
+    async fn check_queue(&self, confirmed: &BTreeSet<u64>) {
+        assert!(confirmed.len() > 100, "{} were confirmed", confirmed.len());
+        self.here.publish(QUEUE, "end").await;
+        let came = until(&self.queue, "end").await;
+        let mut seen = BTreeSet::new();
+        for message in &came {
+            if let Ok(number) = message.text().parse::<u64>() {
+                assert!(
+                    seen.insert(number) || message.attempt > 1,
+                    "{number} comes again unmarked"
+                );
+            }
+        }
+        let missing: Vec<_> = confirmed.difference(&seen).collect();
+        assert!(missing.is_empty(), "{missing:?} are missing");
+    }
+
+    /// The topic goes on in its order.
+    async fn check_topic(&self, gaps: usize) {
+        self.here.publish(TOPIC, "end").await;
+        for mailbox in [&self.topic, &self.by_pattern] {
+            let came = until(mailbox, "end").await;
+            // What is sent again after a loss goes back in the order, and then on in it.
+            let firsts = first_times(&came);
+            assert!(firsts.is_sorted(), "{:?}", bodies(&came));
+            assert_eq!(came.iter().filter(|it| it.gap).count(), gaps, "{:?}", bodies(&came));
+        }
+    }
+}
+
+/// The numbers, each when it came first.
+fn first_times(received: &[Received]) -> Vec<u64> {
+    let mut seen = BTreeSet::new();
+    let numbers = received.iter().filter_map(|it| it.text().parse().ok());
+    numbers.filter(|number| seen.insert(*number)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn what_was_confirmed_survives_a_crash_of_the_engine() {
+    let nodes = Nodes::new("crash").await;
+    let confirmed = nodes
+        .publish_during(|engine| {
+            std::thread::sleep(Duration::from_secs(1));
+            engine.kill();
+            engine.start_again();
+            std::thread::sleep(Duration::from_secs(1));
+        })
+        .await;
+    nodes.check_queue(&confirmed).await;
+    nodes.check_topic(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn an_engine_that_hangs_holds_up_nobody_for_ever() {
+    let nodes = Nodes::new("hang").await;
+    let confirmed = nodes
+        .publish_during(|engine| {
+            std::thread::sleep(Duration::from_secs(1));
+            engine.pause();
+            std::thread::sleep(Duration::from_secs(10));
+            engine.resume();
+            std::thread::sleep(Duration::from_secs(1));
+        })
+        .await;
+    nodes.check_queue(&confirmed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn what_an_engine_does_not_take_in_time_is_refused() {
+    let engine = Engine::start("away");
+    let node = Node::start(&engine.url).await;
+    engine.kill();
+    let refused = node.answer(node.send(QUEUE, "never")).await;
+    assert!(refused.is_err(), "{refused:?}");
+    engine.start_again();
+    let mailbox = Mailbox::new();
+    node.subscribe(TOPIC, &mailbox).await;
+    node.publish(TOPIC, "again").await;
+    assert_eq!(bodies(&until(&mailbox, "again").await), ["again"]);
+}

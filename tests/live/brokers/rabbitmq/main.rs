@@ -1,0 +1,28 @@
+//! The broker over RabbitMQ against a real RabbitMQ, which `tests/live/run brokers rabbitmq` starts.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper of a test fails by panicking"
+)]
+
+mod engine;
+mod faults;
+mod node;
+mod plugin;
+mod refusals;
+
+use stompbox::broker::{BrokerOptions, RabbitMqBroker};
+use stompbox::testkit::BrokerSuite;
+
+async fn broker() -> RabbitMqBroker {
+    RabbitMqBroker::connect(&engine::url(), BrokerOptions::default()).await.expect("a RabbitMQ")
+}
+
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn it_conforms() {
+    let report = BrokerSuite::new().run(broker).await;
+    assert!(report.failures().is_empty(), "{report}");
+    assert!(report.skipped().iter().all(|case| case.starts_with("history: ")), "{report}");
+}
