@@ -62,11 +62,11 @@ impl<T> Outcome<T> {
     pub fn take_ready(&mut self) -> Option<Result<T, BrokerError>> {
         match &mut self.0 {
             State::Ready(result) => result.take(),
-            State::Pending(receiver) => received(receiver),
+            State::Pending(receiver) => answer(receiver),
             State::Several(receivers) => {
                 let mut result = None;
                 while let Some(receiver) = receivers.last_mut() {
-                    result = Some(received(receiver)?);
+                    result = Some(answer(receiver)?);
                     receivers.pop();
                     if let Some(Err(_)) = result {
                         break;
@@ -84,17 +84,21 @@ impl Outcome {
         Self::ready(Ok(()))
     }
 
-    /// The outcome of calls of which none has failed yet: it completes when all of them have, or one
-    /// with an error.
+    /// The outcome of several calls: it completes when all of them have, or one with an error. All of
+    /// them are made, whichever fails.
     pub(super) fn all(outcomes: impl IntoIterator<Item = Self>) -> Self {
         let mut receivers = Vec::new();
+        let mut failed = None;
         for outcome in outcomes {
             match outcome.0 {
-                State::Ready(Some(Err(error))) => return error.into(),
+                State::Ready(Some(Err(error))) => failed = failed.or(Some(error)),
                 State::Ready(_) => {}
                 State::Pending(receiver) => receivers.push(receiver),
                 State::Several(several) => receivers.extend(several),
             }
+        }
+        if let Some(error) = failed {
+            return error.into();
         }
         match receivers.pop() {
             None => Self::done(),
@@ -108,16 +112,16 @@ impl Outcome {
 }
 
 /// What came, if something did.
-fn received<T>(receiver: &mut Receiver<T>) -> Option<Result<T, BrokerError>> {
+fn answer<T>(receiver: &mut Receiver<T>) -> Option<Result<T, BrokerError>> {
     receiver.try_recv().unwrap_or(Some(Err(BrokerError::Closed)))
 }
 
-fn poll_received<T>(
+fn poll_answer<T>(
     receiver: &mut Receiver<T>,
     context: &mut Context<'_>,
 ) -> Poll<Result<T, BrokerError>> {
-    let received = Pin::new(receiver).poll(context);
-    received.map(|received| received.unwrap_or(Err(BrokerError::Closed)))
+    let came = Pin::new(receiver).poll(context);
+    came.map(|came| came.unwrap_or(Err(BrokerError::Closed)))
 }
 
 impl<T> From<Result<T, BrokerError>> for Outcome<T> {
@@ -139,10 +143,10 @@ impl<T: Unpin> Future for Outcome<T> {
         match &mut self.0 {
             // A finished future may not be polled again; pending is the answer that harms nobody.
             State::Ready(result) => result.take().map_or(Poll::Pending, Poll::Ready),
-            State::Pending(receiver) => poll_received(receiver, context),
+            State::Pending(receiver) => poll_answer(receiver, context),
             State::Several(receivers) => {
                 while let Some(receiver) = receivers.last_mut() {
-                    let result = ready!(poll_received(receiver, context));
+                    let result = ready!(poll_answer(receiver, context));
                     receivers.pop();
                     if result.is_err() || receivers.is_empty() {
                         return Poll::Ready(result);
@@ -204,7 +208,10 @@ mod tests {
         let mut all = Outcome::all(outcomes);
         drop(completers);
         assert!(matches!(all.take_ready(), Some(Err(BrokerError::Closed))));
-        let failed = Outcome::all([Outcome::done(), BrokerError::Closed.into()]).take_ready();
+        let mut made = 0;
+        let calls = [Outcome::done(), BrokerError::Closed.into(), Outcome::done()];
+        let failed = Outcome::all(calls.into_iter().inspect(|_| made += 1)).take_ready();
         assert!(matches!(failed, Some(Err(BrokerError::Closed))));
+        assert_eq!(made, 3, "an error does not end the others");
     }
 }
