@@ -1,6 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_channel::oneshot;
 
@@ -34,8 +34,12 @@ pub struct Outcome<T = ()>(State<T>);
 enum State<T> {
     /// `None` once the result was handed out.
     Ready(Option<Result<T, BrokerError>>),
-    Pending(oneshot::Receiver<Result<T, BrokerError>>),
+    Pending(Receiver<T>),
+    /// All of these, the last one first.
+    Several(Vec<Receiver<T>>),
 }
+
+type Receiver<T> = oneshot::Receiver<Result<T, BrokerError>>;
 
 /// Completes an [`Outcome`]. Dropped without that, it completes it with [`BrokerError::Closed`].
 #[derive(Debug)]
@@ -58,10 +62,18 @@ impl<T> Outcome<T> {
     pub fn take_ready(&mut self) -> Option<Result<T, BrokerError>> {
         match &mut self.0 {
             State::Ready(result) => result.take(),
-            State::Pending(receiver) => match receiver.try_recv() {
-                Ok(result) => result,
-                Err(oneshot::Canceled) => Some(Err(BrokerError::Closed)),
-            },
+            State::Pending(receiver) => answer(receiver),
+            State::Several(receivers) => {
+                let mut result = None;
+                while let Some(receiver) = receivers.last_mut() {
+                    result = Some(answer(receiver)?);
+                    receivers.pop();
+                    if let Some(Err(_)) = result {
+                        break;
+                    }
+                }
+                result
+            }
         }
     }
 }
@@ -71,6 +83,45 @@ impl Outcome {
     pub fn done() -> Self {
         Self::ready(Ok(()))
     }
+
+    /// The outcome of several calls: it completes when all of them have, or one with an error. All of
+    /// them are made, whichever fails.
+    pub(super) fn all(outcomes: impl IntoIterator<Item = Self>) -> Self {
+        let mut receivers = Vec::new();
+        let mut failed = None;
+        for outcome in outcomes {
+            match outcome.0 {
+                State::Ready(Some(Err(error))) => failed = failed.or(Some(error)),
+                State::Ready(_) => {}
+                State::Pending(receiver) => receivers.push(receiver),
+                State::Several(several) => receivers.extend(several),
+            }
+        }
+        if let Some(error) = failed {
+            return error.into();
+        }
+        match receivers.pop() {
+            None => Self::done(),
+            Some(only) if receivers.is_empty() => Self(State::Pending(only)),
+            Some(last) => {
+                receivers.push(last);
+                Self(State::Several(receivers))
+            }
+        }
+    }
+}
+
+/// What came, if something did.
+fn answer<T>(receiver: &mut Receiver<T>) -> Option<Result<T, BrokerError>> {
+    receiver.try_recv().unwrap_or(Some(Err(BrokerError::Closed)))
+}
+
+fn poll_answer<T>(
+    receiver: &mut Receiver<T>,
+    context: &mut Context<'_>,
+) -> Poll<Result<T, BrokerError>> {
+    let came = Pin::new(receiver).poll(context);
+    came.map(|came| came.unwrap_or(Err(BrokerError::Closed)))
 }
 
 impl<T> From<Result<T, BrokerError>> for Outcome<T> {
@@ -92,9 +143,18 @@ impl<T: Unpin> Future for Outcome<T> {
         match &mut self.0 {
             // A finished future may not be polled again; pending is the answer that harms nobody.
             State::Ready(result) => result.take().map_or(Poll::Pending, Poll::Ready),
-            State::Pending(receiver) => Pin::new(receiver)
-                .poll(context)
-                .map(|received| received.unwrap_or(Err(BrokerError::Closed))),
+            State::Pending(receiver) => poll_answer(receiver, context),
+            State::Several(receivers) => {
+                while let Some(receiver) = receivers.last_mut() {
+                    let result = ready!(poll_answer(receiver, context));
+                    receivers.pop();
+                    if result.is_err() || receivers.is_empty() {
+                        return Poll::Ready(result);
+                    }
+                }
+                // It is finished, as above.
+                Poll::Pending
+            }
         }
     }
 }
@@ -126,5 +186,32 @@ mod tests {
         let (completer, outcome) = Outcome::<()>::pending();
         drop(outcome);
         completer.complete(Ok(()));
+    }
+
+    #[test]
+    fn several_complete_with_the_last_of_them() {
+        let (completers, outcomes): (Vec<_>, Vec<_>) = (0..3).map(|_| Outcome::pending()).unzip();
+        let mut all = Outcome::all(outcomes.into_iter().chain([Outcome::done()]));
+        let mut context = Context::from_waker(Waker::noop());
+        for completer in completers {
+            assert!(Pin::new(&mut all).poll(&mut context).is_pending());
+            assert!(all.take_ready().is_none());
+            completer.complete(Ok(()));
+        }
+        assert!(matches!(Pin::new(&mut all).poll(&mut context), Poll::Ready(Ok(()))));
+        assert!(matches!(Outcome::all([]).take_ready(), Some(Ok(()))));
+    }
+
+    #[test]
+    fn one_of_several_fails_all() {
+        let (completers, outcomes): (Vec<_>, Vec<_>) = (0..2).map(|_| Outcome::pending()).unzip();
+        let mut all = Outcome::all(outcomes);
+        drop(completers);
+        assert!(matches!(all.take_ready(), Some(Err(BrokerError::Closed))));
+        let mut made = 0;
+        let calls = [Outcome::done(), BrokerError::Closed.into(), Outcome::done()];
+        let failed = Outcome::all(calls.into_iter().inspect(|_| made += 1)).take_ready();
+        assert!(matches!(failed, Some(Err(BrokerError::Closed))));
+        assert_eq!(made, 3, "an error does not end the others");
     }
 }

@@ -26,7 +26,8 @@ pub(super) enum Wanted<'a> {
 }
 
 /// Whether a pattern matches a destination: `*` is one segment, `**` or `#` any number of segments,
-/// none included, wherever it stands.
+/// none included, wherever it stands. Of another pattern it matches all that this one matches: `*`
+/// is not enough for `**`.
 ///
 /// For the few patterns of rules. What subscribers ask for is found by the router's trie.
 pub(super) fn matches(pattern: &Destination, destination: &Destination) -> bool {
@@ -35,7 +36,7 @@ pub(super) fn matches(pattern: &Destination, destination: &Destination) -> bool 
     for wanted in wanted(pattern) {
         places = match wanted {
             Wanted::Any => places.and_behind(&segments),
-            Wanted::One => places.open(&segments).next(),
+            Wanted::One => places.open(&segments).before_one(&segments).next(),
             Wanted::Literal(literal) => places.open(&segments).before(&segments, literal).next(),
         };
     }
@@ -115,6 +116,12 @@ impl Places {
         Self(before)
     }
 
+    /// Those of them that one segment follows, and not what stands for any number in a pattern.
+    fn before_one(self, segments: &Segments<'_>) -> Self {
+        let any = self.before(segments, "**").0 | self.before(segments, "#").0;
+        Self(self.0 & !any)
+    }
+
     /// Takes out the first of them with all others that the same segment follows.
     pub(super) fn split_off<'a>(&mut self, segments: &Segments<'a>) -> (&'a str, Self) {
         let literal = segments.get(self.0.trailing_zeros());
@@ -147,6 +154,11 @@ mod tests {
             ("/**", "/queue/a", true),
             ("/**/**", "/a", true),
             ("/a/**/*", "/a", false),
+            ("/a/*", "/a/*", true),
+            ("/a/**", "/a/*", true),
+            ("/a/*", "/a/**", false),
+            ("/a/*", "/a/#", false),
+            ("/a/b", "/a/*", false),
         ];
         for (pattern, destination, expected) in rows {
             let found = matches(&pattern.parse().unwrap(), &destination.parse().unwrap());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stompbox::broker::{Broker, MemoryBroker, Outcome, Taken};
+use stompbox::broker::{Broker, MemoryBroker, Operation, Outcome, Taken};
 
 use crate::recorder::{Calls, Recorder, destination, id, message, subscriber, turn};
 
@@ -43,6 +43,20 @@ fn publishers_wait_until_all_that_are_full_are_resumed() {
     assert!(!waiting.iter_mut().any(is_done));
     resume(&broker, ROOM, 1);
     assert!(waiting.iter_mut().all(is_done));
+}
+
+#[test]
+fn who_publishes_by_transactions_waits_too() {
+    let (broker, _outlets) = full_room(&[ROOM, "/topic/other"]);
+    let both = || [ROOM, ROOM, "/topic/other"].map(|name| Operation::Publish(message(name, "x")));
+    let commit = || broker.commit(both().into(), &mut turn());
+    assert!(is_done(&mut commit()));
+    let mut waiting = commit();
+    assert!(!is_done(&mut waiting));
+    resume(&broker, "/topic/other", 1);
+    assert!(!is_done(&mut waiting), "the room is behind yet");
+    resume(&broker, ROOM, 0);
+    assert!(is_done(&mut waiting));
 }
 
 #[test]

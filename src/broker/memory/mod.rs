@@ -49,7 +49,7 @@ use queues::Queues;
 /// Prefixes and bounds: [`MemoryBroker::builder`].
 ///
 /// Its outcomes are complete when they are returned, but for a SEND to a topic whose subscribers
-/// are behind, so that whoever waits for it does not run ahead of them: where more than a few
+/// are behind, and for a COMMIT with such a SEND, so that whoever waits for it does not run ahead of them: where more than a few
 /// megabytes are still being delivered it completes when that is done, and where a subscriber's
 /// outlet is [full](super::Taken::Full), when it is not any more.
 #[derive(Debug)]
@@ -303,10 +303,8 @@ impl Broker for MemoryBroker {
                 }
             }
         }
-        for step in steps {
-            // All of it has taken effect; a topic that is behind delivers it in its order.
-            drop(self.apply(step, turn));
-        }
-        Outcome::done()
+        // All of it takes effect now. Who publishes by transactions waits for topics that are behind
+        // all the same.
+        Outcome::all(steps.into_iter().map(|step| self.apply(step, turn)))
     }
 }

@@ -92,8 +92,8 @@ impl Joins {
         if join <= self.first {
             return 0;
         }
-        let later = self.changes.iter().find(|(_, joins)| join <= *joins);
-        later.map_or(usize::MAX, |(place, _)| *place)
+        let earlier = self.changes.partition_point(|(_, joins)| *joins < join);
+        self.changes.get(earlier).map_or(usize::MAX, |(place, _)| *place)
     }
 }
 

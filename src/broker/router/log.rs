@@ -17,6 +17,8 @@ pub(super) struct Log {
     /// The position behind the last entry.
     end: u64,
     bytes: usize,
+    /// How many came with a token of their own.
+    named: usize,
     /// When the newest message was published that is not kept any more. Nobody knows what was
     /// published before the destination was last made, so it begins with that.
     lost: Instant,
@@ -49,7 +51,7 @@ impl Log {
     /// An empty log whose first message will have this position.
     pub(super) fn new(retention: Retention, position: u64, lost: Instant) -> Self {
         let retention = Retention { age: retention.age.min(LONGEST), ..retention };
-        Self { retention, entries: VecDeque::new(), end: position, bytes: 0, lost }
+        Self { retention, entries: VecDeque::new(), end: position, bytes: 0, named: 0, lost }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -76,6 +78,7 @@ impl Log {
         let cost = size_of::<Entry>() + delivery.message().size();
         // Publishers read the clock at the beginning of their turn; here time does not go back.
         let at = self.entries.back().map_or(now, |last| last.at.max(now));
+        self.named += usize::from(own_token(&delivery).is_some());
         self.entries.push_back(Entry { delivery, at, cost });
         self.end += 1;
         self.bytes += cost;
@@ -121,6 +124,7 @@ impl Log {
     pub(super) fn drop_oldest(&mut self, all: &Retained) {
         let Some(entry) = self.entries.pop_front() else { return };
         self.bytes -= entry.cost;
+        self.named -= usize::from(own_token(&entry.delivery).is_some());
         self.lost = self.lost.max(entry.at);
         all.subtract(entry.cost);
         let capacity = self.entries.capacity();
@@ -160,8 +164,11 @@ impl Log {
         {
             return Some(position);
         }
-        let named =
-            |entry: &Entry| entry.delivery.token().and_then(|it| it.as_text()) == Some(token);
+        if self.named == 0 {
+            // After a restart every client comes with a token of another epoch.
+            return None;
+        }
+        let named = |entry: &Entry| own_token(&entry.delivery) == Some(token);
         let place = self.entries.iter().rposition(named)?;
         Some(self.first() + place as u64)
     }
@@ -179,4 +186,9 @@ impl Log {
             }
         }
     }
+}
+
+/// The token of a message that an engine ordered.
+fn own_token(delivery: &Delivery) -> Option<&str> {
+    delivery.token().and_then(Token::as_text)
 }

@@ -12,7 +12,7 @@ use super::super::pattern::{Places, Segments, Wanted, wanted};
 /// more than there are.
 #[derive(Debug)]
 pub(super) struct Trie<T> {
-    literals: HashMap<Box<str>, Trie<T>>,
+    literals: Literals<T>,
     /// Behind `*`.
     one: Option<Box<Trie<T>>>,
     /// Behind `**` or `#`.
@@ -21,9 +21,19 @@ pub(super) struct Trie<T> {
     values: Vec<T>,
 }
 
+/// The nodes behind the literal segments of a node. Most have one at the most, and then need no
+/// table: a pattern must not cost many times its length.
+#[derive(Debug)]
+enum Literals<T> {
+    None,
+    One(Box<str>, Box<Trie<T>>),
+    #[allow(clippy::box_collection, reason = "a table is twice the size of the others")]
+    Many(Box<HashMap<Box<str>, Box<Trie<T>>>>),
+}
+
 impl<T> Default for Trie<T> {
     fn default() -> Self {
-        Self { literals: HashMap::new(), one: None, any: None, values: Vec::new() }
+        Self { literals: Literals::None, one: None, any: None, values: Vec::new() }
     }
 }
 
@@ -54,10 +64,7 @@ impl<T> Trie<T> {
         for wanted in wanted(pattern) {
             node = match wanted {
                 Wanted::Literal(literal) => {
-                    if !node.literals.contains_key(literal) {
-                        node.literals.insert(literal.into(), Self::default());
-                    }
-                    let Some(child) = node.literals.get_mut(literal) else { return };
+                    let Some(child) = node.literals.open(literal) else { return };
                     child
                 }
                 Wanted::One => node.one.get_or_insert_default(),
@@ -90,7 +97,7 @@ impl<T> Trie<T> {
         child.retain_below(path, keep);
         if child.is_empty() {
             match wanted {
-                Wanted::Literal(literal) => drop(self.literals.remove(literal)),
+                Wanted::Literal(literal) => self.literals.remove(literal),
                 Wanted::One => self.one = None,
                 Wanted::Any => self.any = None,
             }
@@ -107,6 +114,60 @@ impl<T> Trie<T> {
         let mut walk = Walk { segments: Segments::of(destination), found: &mut found, visited: 0 };
         walk.visit(self, Places::START);
         walk.visited
+    }
+}
+
+impl<T> Literals<T> {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    fn get(&self, literal: &str) -> Option<&Trie<T>> {
+        match self {
+            Self::One(only, child) if **only == *literal => Some(child),
+            Self::Many(many) => many.get(literal).map(|child| &**child),
+            _ => None,
+        }
+    }
+
+    fn get_mut(&mut self, literal: &str) -> Option<&mut Trie<T>> {
+        match self {
+            Self::One(only, child) if **only == *literal => Some(child),
+            Self::Many(many) => many.get_mut(literal).map(|child| &mut **child),
+            _ => None,
+        }
+    }
+
+    /// Finds the node behind a literal, or makes it: it is always there.
+    fn open(&mut self, literal: &str) -> Option<&mut Trie<T>> {
+        if self.get(literal).is_none() {
+            *self = match std::mem::replace(self, Self::None) {
+                Self::None => Self::One(literal.into(), Box::default()),
+                Self::One(only, child) => {
+                    let both = [(only, child), (literal.into(), Box::default())];
+                    Self::Many(Box::new(HashMap::from(both)))
+                }
+                Self::Many(mut many) => {
+                    many.insert(literal.into(), Box::default());
+                    Self::Many(many)
+                }
+            };
+        }
+        self.get_mut(literal)
+    }
+
+    fn remove(&mut self, literal: &str) {
+        let is_empty = match self {
+            Self::Many(many) => {
+                many.remove(literal);
+                many.is_empty()
+            }
+            Self::One(only, _) => **only == *literal,
+            Self::None => true,
+        };
+        if is_empty {
+            *self = Self::None;
+        }
     }
 }
 
@@ -212,6 +273,23 @@ mod tests {
             Enough(false)
         });
         assert_eq!((matching, visited), (2, 6), "the root, 3 segments, * and **");
+    }
+
+    /// As deep as can be, which differ early on: what one connection may subscribe to.
+    #[test]
+    fn deep_patterns_cost_little() {
+        let name = |n: u32| format!("/topic/{n:03}{}/*", "/a".repeat(Destination::MAX_DEPTH - 3));
+        let patterns: Vec<_> = (0..1_000).map(|n| destination(&name(n))).collect();
+        let length: usize = patterns.iter().map(|pattern| pattern.as_str().len()).sum();
+        let mut all = Trie::default();
+        let kept = allocation_counter::measure(|| {
+            for pattern in &patterns {
+                all.insert(pattern, pattern.clone());
+            }
+        });
+        let times = usize::try_from(kept.bytes_current).unwrap() / length;
+        assert!(times < 40, "{times} times the length of the patterns");
+        assert_eq!(found(&all, &destination(&name(7).replace('*', "x"))), [destination(&name(7))]);
     }
 
     /// Each choice between the segment and `**` at each of 15 places, so that there are as many ways
