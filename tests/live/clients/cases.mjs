@@ -16,6 +16,9 @@ const OCTETS = Buffer.from(Array.from({ length: 256 }, (_, octet) => octet));
 const LINES = "one\ntwo\n\nthree";
 const MEBIBYTE = "0123456789abcdef".repeat(65_536);
 
+/** What was sent or read is not what it should have been; the connection is as good as before. */
+export class Otherwise extends Error {}
+
 /**
  * The cases in the order of the table. `versions` are those of STOMP that know the matter, all of
  * them if it is left out.
@@ -39,6 +42,10 @@ export const CASES = [
   { name: "header: `:`", run: (context) => exchangesHeaders(context, "a:b::c:") },
   { name: "header: `\\`", run: (context) => exchangesHeaders(context, "C:\\new\\room\\c\\\\") },
   { name: "header: LF", versions: FROM_1_1, run: (context) => exchangesHeaders(context, LINES) },
+  { name: "header: CR", run: exchangesReturns },
+  { name: "header name: `:`", versions: FROM_1_1, run: (context) => exchangesNames(context, "x:y::z") },
+  { name: "header name: `\\`", run: (context) => exchangesNames(context, "x\\name\\\\z") },
+  { name: "header name: LF", versions: FROM_1_1, run: (context) => exchangesNames(context, "x\ny") },
   { name: "heart-beats for three periods", versions: FROM_1_1, run: beats },
   { name: "killed: noticed", run: isMissedWhenKilled },
   { name: "frozen: noticed by its heart-beats", versions: FROM_1_1, run: isMissedWhenFrozen },
@@ -78,7 +85,7 @@ async function receiptOfSend(context) {
   const destination = driven.destination("queue");
   await context.connect();
   await driven.send(destination, "kept", { receipt: true });
-  await context.left(destination, [{ body: "kept" }]);
+  await context.left(destination, [kept("kept")]);
   await driven.do("disconnect");
 }
 
@@ -132,7 +139,7 @@ async function rejects(context) {
   const { driven } = context;
   const destination = await consumes(context, "client-individual", ["1", "2"]);
   const [first] = [await driven.message(), await driven.message()];
-  assert.equal(first.headers.redelivered, undefined);
+  assert.notEqual(first.headers.redelivered, "true");
   await driven.do("nack", { message: first.number });
   const again = await driven.message();
   assert.deepEqual([String(again.body), again.headers.redelivered], ["1", "true"]);
@@ -165,7 +172,7 @@ async function aborts(context) {
   await driven.do("abort", { transaction: "t" });
   await driven.send(destination, "outside");
   await driven.do("disconnect");
-  await context.left(destination, [{ body: "outside" }]);
+  await context.left(destination, [kept("outside")]);
 }
 
 async function acknowledgesInTransactions(context) {
@@ -199,22 +206,31 @@ async function exchangesBodies(context, body) {
   await driven.do("disconnect");
 }
 
-async function exchangesHeaders(context, value) {
+/** Before 1.2 a CR stands for itself, and as the last of a line it could be taken for its end. */
+function exchangesReturns(context) {
+  return exchangesHeaders(context, context.version === "1.2" ? "one\rtwo\r" : "one\rtwo");
+}
+
+function exchangesNames(context, name) {
+  return exchangesHeaders(context, "value", name);
+}
+
+async function exchangesHeaders(context, value, name = "x-value") {
   const { driven } = context;
   const [out, back] = [driven.destination("queue"), driven.destination("queue")];
   const peer = await context.peer();
   await peer.subscribe("peer", out);
   await context.connect();
   await driven.do("subscribe", { id: "back", destination: back, ack: "auto" });
-  await peer.send("SEND", { destination: back, "x-value": value }, "x");
-  const read = (await driven.message()).headers["x-value"];
-  await driven.send(out, "x", { headers: { "x-value": value } });
+  await peer.send("SEND", { destination: back, [name]: value }, "x");
+  const read = (await driven.message()).headers[name];
+  await driven.send(out, "x", { headers: { [name]: value } });
   const { headers } = await driven.unlessTroubled(peer.expect("MESSAGE", { destination: out }));
-  const both = Object.entries({ reads: read, sends: headers["x-value"] });
+  const both = Object.entries({ reads: read, sends: headers[name] });
   const wrong = both.filter(([, found]) => found !== value);
   if (wrong.length > 0) {
     const report = wrong.map(([does, found]) => `${does} ${JSON.stringify(found)}`);
-    assert.fail(`${report.join(", ")} instead of ${JSON.stringify(value)}`);
+    throw new Otherwise(`${report.join(", ")} instead of ${JSON.stringify(value)}`);
   }
   await driven.do("disconnect");
 }
@@ -225,11 +241,13 @@ async function beats(context) {
   try {
     await context.connect({ address: counter.address, heartBeat: [PERIOD, PERIOD] });
     await counter.both(3, 12 * PERIOD);
-    // The connection is still there, and of use.
+    // The connection is still there, and of use. What the client now received could come to it together
+    // with a heart-beat, of which stompjs 2 over TCP, which takes reads for frames, makes nothing.
     const destination = driven.destination("topic");
-    await driven.do("subscribe", { id: "after", destination, ack: "auto" });
+    const peer = await context.peer();
+    await peer.subscribe("after", destination);
     await driven.send(destination, "still here");
-    await expectText(driven, "after", "still here");
+    await driven.unlessTroubled(expectBody(peer, "still here"));
     await driven.do("disconnect");
   } finally {
     counter.stop();
@@ -264,11 +282,12 @@ async function understandsErrors(context) {
 
 async function understandsRefusal(context) {
   const credentials = { login: "ann", passcode: "wrong" };
-  const refused = context.connect({ address: context.guarded, credentials });
+  const { address, refusal } = context.guarded;
+  const refused = context.connect({ address, credentials });
   const error = await within(refused.then(() => null, (error) => error), "a refusal");
   assert.ok(error, "it says that it is connected");
   const reported = context.driven.errors.drain().map(({ message }) => message);
-  assert.match([error.message, ...reported].join("\n"), /login|passcode|authent|refused/i);
+  assert.match([error.message, ...reported].join("\n"), refusal);
 }
 
 /** Has the client consume a queue of these bodies. */
@@ -289,8 +308,12 @@ async function expectBody(peer, body) {
   assert.equal(String((await peer.expect("MESSAGE")).body), body);
 }
 
+function kept(body) {
+  return { body, redelivered: false };
+}
+
 function redelivered(body) {
-  return { body, redelivered: "true" };
+  return { body, redelivered: true };
 }
 
 /** As `deepEqual`, but says what differs in a line. */

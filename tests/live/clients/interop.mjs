@@ -1,15 +1,16 @@
-// Has a client do all cases, in every version of STOMP that it knows and over every transport, and
-// compares what happens with what is known of it.
+// Has a client do all cases with every server, in every version of STOMP that it knows and over every
+// transport, and compares what happens with what is known of both.
 
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { Peer } from "../peer.mjs";
-import { startServe } from "../server.mjs";
-import { CASES, PERIOD } from "./cases.mjs";
+import { CASES, Otherwise } from "./cases.mjs";
+import { checkCases, compare, knownAt } from "./differences.mjs";
 import { Cannot, Driven } from "./driven.mjs";
+import { keep } from "./records.mjs";
+import { SERVERS } from "./servers.mjs";
 
 /**
  * Defines the tests of a client:
@@ -19,28 +20,17 @@ import { Cannot, Driven } from "./driven.mjs";
  * - `transports`: for `websocket` and `tcp`, the versions of STOMP that it speaks there.
  * - `differences`: the cases that do not pass for a reason that lies in the client, each with
  *   `cases` (names), `outcome` ("fails": it does it wrongly, "cannot": it has no way to do it),
- *   `why`, what a failure `shows` (an expression for its message) and, where it is not everywhere,
- *   `versions` and `transports`. A difference that is not there any more is a failure as well.
+ *   `why`, what a failure `shows` (an expression for its message, or one for each server) and, where
+ *   it is not everywhere, `versions`, `transports` and `servers`. A difference that is not there any
+ *   more is a failure as well.
  */
 export function interop(client) {
+  checkCases(client.differences, CASES.map(({ name }) => name));
   const records = [];
-  const servers = {};
   describe(client.name, { concurrency: true }, () => {
-    before(async () => {
-      servers.open = await startServe("--heart-beat", `${PERIOD},${PERIOD}`);
-      servers.guarded = await startServe("--login", "ann", "--passcode", "right");
-    });
-    after(async () => {
-      await keep(client, records);
-      await servers.open?.stop();
-      await servers.guarded?.stop();
-    });
-    for (const [transport, versions] of Object.entries(client.transports)) {
-      for (const version of versions) {
-        describe(`${version} over ${transport}`, { concurrency: false }, () =>
-          defineCases(client, servers, transport, version, records));
-      }
-    }
+    for (const server of SERVERS) defineServer(client, server, records);
+    const { name, transports } = client;
+    after(() => keep(`client-${name}`, { name, transports, records }));
   });
 }
 
@@ -61,32 +51,38 @@ export function installedFolder() {
   return folder;
 }
 
-/** The name of the file under `LIVE_ARTIFACTS` that holds what a client did. */
-export function recordName(name) {
-  return `client-${name.replaceAll(/[^\w.-]+/g, "-")}.json`;
+function defineServer(client, server, records) {
+  const running = {};
+  describe(server.name, { concurrency: true }, () => {
+    before(async () => Object.assign(running, await server.start()));
+    after(() => running.stop?.());
+    for (const [transport, versions] of Object.entries(client.transports)) {
+      for (const version of versions) {
+        describe(`${version} over ${transport}`, { concurrency: false }, () =>
+          defineCases(client, server, running, transport, version, records));
+      }
+    }
+  });
 }
 
-function defineCases(client, servers, transport, version, records) {
-  const context = new Context(client, servers, transport, version);
+function defineCases(client, server, running, transport, version, records) {
+  const context = new Context(client, running, transport, version);
+  const differences = [...server.differences, ...client.differences];
   after(() => context.end());
   for (const { name, versions, run } of CASES) {
     if (versions !== undefined && !versions.includes(version)) continue;
     test(name, async () => {
-      assert.ok(servers.open && servers.guarded, "the servers did not start");
+      assert.ok(running.open && running.guarded, `${server.name} did not start`);
       const { outcome, why } = await context.observe(run);
-      const known = client.differences.find((one) => applies(one, name, transport, version));
+      const place = { case: name, version, transport, client: client.name, server: server.name };
+      const known = knownAt(place, differences);
+      const ofServer = server.differences.includes(known) || known?.servers !== undefined;
       const { library } = context;
-      records.push({ case: name, transport, version, outcome, why: known?.why ?? why, library });
-      assert.equal(outcome, known?.outcome ?? "passes", why);
-      if (known?.shows) assert.match(why, known.shows, "it fails in another way than it is known to");
+      const { rule } = known ?? {};
+      records.push({ ...place, outcome, why: known?.why ?? why, rule, ofServer, library });
+      compare({ outcome, why }, known, server.name);
     });
   }
-}
-
-function applies({ cases, versions, transports }, name, transport, version) {
-  return cases.includes(name)
-    && (versions?.includes(version) ?? true)
-    && (transports?.includes(transport) ?? true);
 }
 
 /** A client in one version over one transport, and who is there to help. */
@@ -104,13 +100,15 @@ class Context {
     this.version = version;
   }
 
-  /** The address of the server, and of the one that asks for a login. */
+  /** The address of the server. */
   get address() {
     return this.#servers.open.addresses[this.#label];
   }
 
+  /** The address of the one that asks for a login, and how its refusal reads. */
   get guarded() {
-    return this.#servers.guarded.addresses[this.#label];
+    const { addresses, refusal } = this.#servers.guarded;
+    return { address: addresses[this.#label], refusal };
   }
 
   /** What happens when the client does a case. */
@@ -121,7 +119,8 @@ class Context {
       await run(this);
       return { outcome: "passes" };
     } catch (error) {
-      if (error instanceof Cannot) await this.#leave();
+      // Who did something wrongly can go on, and starts again only if that turns out to be untrue.
+      if (error instanceof Cannot || error instanceof Otherwise) await this.#leave();
       else await this.end(); // the next case has a new driver
       return { outcome: error instanceof Cannot ? "cannot" : "fails", why: error.message };
     } finally {
@@ -138,14 +137,16 @@ class Context {
   /** Connects the client. */
   connect(parameters = {}) {
     const { transport, version, address } = this;
-    return this.driven.connect({ transport, version, address, ...parameters });
+    const { credentials } = this.#servers.open;
+    return this.driven.connect({ transport, version, address, credentials, ...parameters });
   }
 
   /** A connection that has nothing to do with the client. */
   async peer() {
-    const peer = await Peer.tcp(this.#servers.open.addresses.tcp);
+    const { addresses, credentials } = this.#servers.open;
+    const peer = await Peer.tcp(addresses.tcp);
     this.#peers.push(peer);
-    await peer.connect();
+    await peer.connect({ host: addresses.tcp.split(":")[0], ...credentials });
     return peer;
   }
 
@@ -166,9 +167,9 @@ class Context {
     const found = [];
     let last = false;
     while (!last || found.length < messages.length) {
-      const { body, headers: { redelivered } } = await peer.expect("MESSAGE", { destination });
+      const { body, headers } = await peer.expect("MESSAGE", { destination });
       if (String(body) === "the last") last = true;
-      else found.push({ body: String(body), ...(redelivered && { redelivered }) });
+      else found.push({ body: String(body), redelivered: headers.redelivered === "true" });
     }
     assert.deepEqual(found, messages);
   }
@@ -185,13 +186,4 @@ class Context {
   get #label() {
     return this.transport === "tcp" ? "tcp" : "ws";
   }
-}
-
-async function keep(client, records) {
-  const folder = process.env.LIVE_ARTIFACTS;
-  if (folder === undefined) return;
-  await mkdir(folder, { recursive: true });
-  const { name, transports } = client;
-  const text = JSON.stringify({ name, transports, records }, null, 2);
-  await writeFile(join(folder, recordName(name)), `${text}\n`);
 }

@@ -30,5 +30,19 @@ interop({
       shows: /^reads .+, sends /,
       why: "escapes and unescapes headers in 1.0 as well",
     },
+    {
+      cases: ["header name: `\\`"],
+      versions: ["1.0"],
+      outcome: "fails",
+      shows: /^reads undefined, sends undefined/,
+      why: "escapes and unescapes headers in 1.0 as well",
+    },
+    {
+      cases: ["header: CR"],
+      versions: ["1.0", "1.1"],
+      outcome: "fails",
+      shows: /^sends \S+ instead/,
+      why: "writes the escape of 1.2 for a CR in every version; reads it well",
+    },
   ],
 });

@@ -2,10 +2,10 @@
 
 import { readFileSync } from "node:fs";
 
-import { RxStomp } from "@stomp/rx-stomp";
+import { RxStomp, RxStompState } from "@stomp/rx-stomp";
 import { Versions } from "@stomp/stompjs";
 import { TCPWrapper } from "@stomp/tcp-wrapper";
-import { firstValueFrom } from "rxjs";
+import { firstValueFrom, skip } from "rxjs";
 import { WebSocket } from "ws";
 
 import { decodeBody, drive, report, reportMessage } from "../driving.mjs";
@@ -46,6 +46,9 @@ class Driver {
       throw new Error(headers.message);
     });
     refused.catch(() => {}); // of interest only before CONNECTED
+    // The first state is that of a client which has not begun to connect.
+    const states = this.#stomp.connectionState$.pipe(skip(1));
+    states.subscribe((state) => state === RxStompState.CLOSED && report("closed"));
     this.#stomp.activate();
     await Promise.race([firstValueFrom(this.#stomp.connected$), refused]);
     return { version: this.#stomp.stompClient.connectedVersion };

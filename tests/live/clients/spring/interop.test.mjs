@@ -22,5 +22,12 @@ interop({
       outcome: "cannot",
       why: "has no transactions",
     },
+    {
+      cases: ["header: CR"],
+      versions: ["1.1"],
+      outcome: "fails",
+      shows: /^the connection was closed/,
+      why: "takes a CR that no LF follows for an error of the protocol",
+    },
   ],
 });

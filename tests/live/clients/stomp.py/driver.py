@@ -109,8 +109,9 @@ class Driver:
         self.connection.abort(transaction)
 
     def disconnect(self):
-        self.connection.disconnect("disconnect")
-        self.wait("disconnect")
+        self.connection.disconnect("disconnect")  # it closes when the RECEIPT is here
+        if not self.listener.gone.wait(TIMEOUT):
+            raise TimeoutError("the connection was not closed")
 
     def name_of(self, message):
         """How the version names a message: by `ack`, or by `message-id` and `subscription`."""

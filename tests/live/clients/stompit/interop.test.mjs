@@ -12,5 +12,12 @@ interop({
       outcome: "cannot",
       why: "asks for none, and takes one that it did not ask for for a protocol error",
     },
+    {
+      cases: ["ERROR of a SEND"],
+      servers: ["RabbitMQ"],
+      outcome: "fails",
+      shows: /^the driver ended[^]+Unhandled 'error' event/,
+      why: "throws where nobody can catch it when the `content-type` of an ERROR is `text/plain`",
+    },
   ],
 });

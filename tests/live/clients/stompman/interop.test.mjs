@@ -12,8 +12,14 @@ interop({
       cases: ["body of any octets"],
       transports: ["websocket"],
       outcome: "fails",
-      shows: /^ERROR: WebSocket error/,
+      shows: { stompbox: /^ERROR: WebSocket error/, RabbitMQ: /^waited \d+ ms for MESSAGE/ },
       why: "sends octets that are not UTF-8 in a text message, which RFC 6455 forbids",
+    },
+    {
+      cases: ["header: CR"],
+      outcome: "fails",
+      shows: /^reads "onetwo", sends "onetwo"/,
+      why: "drops every CR",
     },
     {
       cases: ["ERROR of CONNECT"],
