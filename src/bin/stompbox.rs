@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use stompbox::broker::{self, BrokerOptions, DestinationRule};
 use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server,
     ServerSettings, WebSocketPaths,
@@ -24,7 +25,7 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves STOMP with the in-memory broker until Ctrl-C.
+    /// Serves STOMP until Ctrl-C.
     Serve(Serve),
 }
 
@@ -36,6 +37,14 @@ struct Serve {
     /// The path of the STOMP endpoint.
     #[arg(long, default_value = "/ws")]
     path: String,
+    /// Where messages go: memory: for this server alone, or an engine that several servers share,
+    /// such as redis://127.0.0.1:6379. A URL with a password is better given by the environment,
+    /// as STOMPBOX_BROKER, which other users of the machine cannot read.
+    #[arg(long, value_name = "URL")]
+    broker: Option<String>,
+    /// What is done at destinations, such as '/topic/**,history=100'. Can be given several times.
+    #[arg(long = "rule", value_name = "DESTINATION,SETTING=VALUE…")]
+    rules: Vec<DestinationRule>,
     /// An address to listen on for STOMP over plain TCP as well.
     #[arg(long, value_name = "ADDRESS")]
     tcp: Option<String>,
@@ -81,7 +90,11 @@ impl Serve {
         }
         settings.session.connect_timeout = Duration::from_secs(self.connect_timeout);
         settings.session.heart_beat = self.heart_beat;
-        let mut builder = Server::builder().settings(settings);
+        let given = self.broker.or_else(|| std::env::var("STOMPBOX_BROKER").ok());
+        let url = given.as_deref().unwrap_or("memory:");
+        let options = self.rules.into_iter().fold(BrokerOptions::default(), BrokerOptions::rule);
+        let broker = broker::connect(url, options).await?;
+        let mut builder = Server::builder().settings(settings).shared_broker(broker);
         if let (Some(login), Some(passcode)) = (self.login, self.passcode) {
             builder = builder.authenticate(OneLogin { login, passcode });
         }

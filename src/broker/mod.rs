@@ -4,8 +4,12 @@
 //! built in. [`Router`] is what every broker delivers through: from a destination to the
 //! [`Outlet`]s of its subscribers on this node.
 //!
-//! Nothing here does I/O, spawns, sleeps or reads a clock: instants come in with a [`Turn`], sockets
-//! are reached through [`Outlet`], and work that would take too long is handed to the [`Host`].
+//! The brokers over an engine, a feature each, let several servers be one: [`connect`] makes the one
+//! that a URL names.
+//!
+//! But for those, nothing here does I/O, spawns, sleeps or reads a clock: instants come in with a
+//! [`Turn`], sockets are reached through [`Outlet`], and work that would take too long is handed to
+//! the [`Host`].
 
 mod capabilities;
 mod destination;
@@ -18,13 +22,16 @@ mod memory;
 mod message;
 #[cfg(all(test, stompbox_loom))]
 mod models;
+mod options;
 mod outcome;
 mod outlet;
 mod pattern;
 mod policy;
+mod prefixes;
 mod router;
 mod subscriber;
 mod turn;
+mod url;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,6 +43,7 @@ pub use history::HistoryRequest;
 pub use host::Host;
 pub use memory::{MemoryBroker, MemoryBrokerBuilder};
 pub use message::{Message, MessageBuilder, is_withheld};
+pub use options::BrokerOptions;
 pub use outcome::{Completer, Outcome};
 pub use outlet::{Outlet, Taken};
 pub use policy::{
@@ -45,6 +53,7 @@ pub use policy::{
 pub use router::{Router, Work};
 pub use subscriber::{Subscriber, SubscriberId};
 pub use turn::Turn;
+pub use url::{ConnectError, connect};
 
 /// Takes messages to those who subscribed to their destination.
 ///

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use super::super::{DestinationPolicy, DestinationRule, DestinationRules};
+use super::super::prefixes::Prefixes;
+use super::super::{BrokerOptions, DestinationPolicy, DestinationRule, DestinationRules};
 use super::queues::Queues;
 use super::{MemoryBroker, Router};
 
@@ -18,8 +19,7 @@ use super::{MemoryBroker, Router};
 /// ```
 #[derive(Debug, Clone)]
 pub struct MemoryBrokerBuilder {
-    pub(super) topics: Vec<String>,
-    pub(super) queues: Vec<String>,
+    pub(super) prefixes: Prefixes,
     pub(super) rules: DestinationRules,
     pub(super) total_bytes: usize,
     pub(super) history_bytes: usize,
@@ -31,12 +31,11 @@ impl MemoryBrokerBuilder {
     pub const DEFAULT_TOTAL_BYTES: usize = 256 << 20;
 
     /// The most bytes that all topics keep together for subscribers who come late.
-    pub const DEFAULT_HISTORY_BYTES: usize = 64 << 20;
+    pub const DEFAULT_HISTORY_BYTES: usize = BrokerOptions::DEFAULT_HISTORY_BYTES;
 
     pub(super) fn new() -> Self {
         Self {
-            topics: vec!["/topic".to_owned()],
-            queues: vec!["/queue".to_owned()],
+            prefixes: Prefixes::default(),
             rules: DestinationRules::default(),
             total_bytes: Self::DEFAULT_TOTAL_BYTES,
             history_bytes: Self::DEFAULT_HISTORY_BYTES,
@@ -46,15 +45,21 @@ impl MemoryBrokerBuilder {
     /// Adds a prefix of topics, with or without a `/` at its end. `/topic` is one already.
     #[must_use]
     pub fn topic(mut self, prefix: impl AsRef<str>) -> Self {
-        self.topics.push(whole_segments(prefix.as_ref()));
+        self.prefixes.add_topics(prefix.as_ref());
         self
     }
 
     /// Adds a prefix of queues, with or without a `/` at its end. `/queue` is one already.
     #[must_use]
     pub fn queue(mut self, prefix: impl AsRef<str>) -> Self {
-        self.queues.push(whole_segments(prefix.as_ref()));
+        self.prefixes.add_queues(prefix.as_ref());
         self
+    }
+
+    /// With the prefixes and rules that every broker is given.
+    pub(in super::super) fn with_options(options: BrokerOptions) -> Self {
+        let BrokerOptions { prefixes, rules, history_bytes } = options;
+        Self { prefixes, rules, history_bytes, ..Self::new() }
     }
 
     /// Adds a rule: what is done at the destinations that it names. Of two that match a destination,
@@ -96,15 +101,4 @@ impl MemoryBrokerBuilder {
             settings: self,
         }
     }
-
-    /// The prefixes in words, for an error message.
-    pub(super) fn prefixes(&self) -> String {
-        let prefixes: Vec<_> = self.topics.iter().chain(&self.queues).map(String::as_str).collect();
-        prefixes.join(", ")
-    }
-}
-
-/// A prefix without the `/` that follows it in a destination.
-fn whole_segments(prefix: &str) -> String {
-    prefix.trim_end_matches('/').to_owned()
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::frame::SharedMessage;
 use crate::session::{Delivery, Token};
 
+use super::prefixes::Kind;
 use super::{
     Broker, BrokerError, Capabilities, Capability, Destination, HistoryRequest, Host, Message,
     Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
@@ -41,13 +42,6 @@ pub struct MemoryBroker {
     settings: MemoryBrokerBuilder,
     router: Router,
     queues: Queues,
-}
-
-/// What a destination is, by its prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Topic,
-    Queue,
 }
 
 /// An operation that cannot fail any more.
@@ -90,25 +84,11 @@ impl MemoryBroker {
     }
 
     fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        let begins = |prefixes: &[String]| {
-            prefixes.iter().any(|prefix| {
-                let rest = destination.as_str().strip_prefix(prefix.as_str());
-                rest.is_some_and(|rest| rest.starts_with('/'))
-            })
-        };
-        if begins(&self.settings.topics) {
-            Ok(Kind::Topic)
-        } else if begins(&self.settings.queues) {
-            if destination.is_pattern() {
-                return Err(unsupported(Capability::Patterns, destination));
-            }
-            Ok(Kind::Queue)
-        } else {
-            Err(BrokerError::UnknownDestination {
-                destination: destination.to_string(),
-                known: self.settings.prefixes(),
-            })
+        let kind = self.settings.prefixes.kind(destination)?;
+        if kind == Kind::Queue && destination.is_pattern() {
+            return Err(unsupported(Capability::Patterns, destination));
         }
+        Ok(kind)
     }
 
     /// Refuses to give history where there is none: to ignore the wish would be to promise it.
