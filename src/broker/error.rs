@@ -53,6 +53,14 @@ pub enum BrokerError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The message is larger than the engine takes.
+    #[error("a message to {destination} is larger than the engine takes: {limit} bytes")]
+    TooLarge {
+        /// The destination.
+        destination: String,
+        /// What the engine takes, in bytes, headers included.
+        limit: usize,
+    },
     /// History was asked for where none is kept.
     #[error("{destination} keeps no history")]
     NoHistory {
@@ -89,6 +97,7 @@ impl BrokerError {
             Self::Unsupported { .. } => "not supported",
             Self::NoHistory { .. } => "no history",
             Self::InvalidToken { .. } => "invalid token",
+            Self::TooLarge { .. } => "message too large",
             Self::Full { .. } => "destination full",
             Self::AllFull { .. } => "queues full",
             Self::Unavailable { .. } | Self::Closed => "broker unavailable",

@@ -154,6 +154,12 @@ impl Channel {
         }
     }
 
+    /// Messages may be missing: each member is told so by the next one that it is delivered.
+    #[cfg(feature = "nats")]
+    pub(super) fn gap(&self) {
+        self.state.lock().members.set_gap();
+    }
+
     /// A subscriber was told that messages are missing.
     pub(super) fn told_of_gap(&self, subscriber: SubscriberId) {
         if let Some(member) = self.state.lock().members.get_mut(subscriber) {
