@@ -22,6 +22,8 @@ mod memory;
 mod message;
 #[cfg(all(test, stompbox_loom))]
 mod models;
+#[cfg(feature = "nats")]
+mod nats;
 mod options;
 mod outcome;
 mod outlet;
@@ -43,6 +45,8 @@ pub use history::HistoryRequest;
 pub use host::Host;
 pub use memory::{MemoryBroker, MemoryBrokerBuilder};
 pub use message::{Message, MessageBuilder, is_withheld};
+#[cfg(feature = "nats")]
+pub use nats::NatsBroker;
 pub use options::BrokerOptions;
 pub use outcome::{Completer, Outcome};
 pub use outlet::{Outlet, Taken};

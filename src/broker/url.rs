@@ -60,6 +60,7 @@ const ENGINES: [(&[&str], &str); 4] = [
 /// | --- | --- | --- |
 /// | `memory:` | [`MemoryBroker`](super::MemoryBroker), for one node | |
 /// | `redis://[login[:password]@]host[:port][/database]`, `rediss://…` with TLS | `RedisBroker` | `redis` |
+/// | `nats://[login[:password]@]host[:port][,host[:port]…][?prefix=subject]`, `tls://…` | `NatsBroker` | `nats` |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -87,6 +88,8 @@ pub async fn connect(url: &str, options: BrokerOptions) -> Result<Arc<dyn Broker
             let reason = "nothing follows memory:".to_owned();
             Err(ConnectError::InvalidUrl { url: redacted(url), reason })
         }
+        #[cfg(feature = "nats")]
+        "nats" | "tls" => Ok(Arc::new(super::NatsBroker::connect(url, options).await?)),
         // #[cfg(feature = "…")] one arm an engine.
         other => Err(not_served(other)),
     }
