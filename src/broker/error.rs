@@ -83,6 +83,16 @@ pub enum BrokerError {
         /// The engine's name.
         engine: &'static str,
     },
+    /// The engine behind the broker was asked, and refused.
+    #[error("{engine} refuses {destination}: {reason}")]
+    Refused {
+        /// The destination.
+        destination: String,
+        /// What the engine says.
+        reason: String,
+        /// The engine's name.
+        engine: &'static str,
+    },
     /// The broker was shut down before it took responsibility.
     #[error("the broker was closed")]
     Closed,
@@ -100,6 +110,7 @@ impl BrokerError {
             Self::TooLarge { .. } => "message too large",
             Self::Full { .. } => "destination full",
             Self::AllFull { .. } => "queues full",
+            Self::Refused { .. } => "refused by the engine",
             Self::Unavailable { .. } | Self::Closed => "broker unavailable",
         }
     }
@@ -110,7 +121,9 @@ impl From<BrokerError> for Refusal {
     fn from(error: BrokerError) -> Self {
         let refusal = Self::new(error.summary(), error.to_string());
         match error {
-            BrokerError::Unavailable { .. } | BrokerError::Closed => refusal.by_our_fault(),
+            BrokerError::Unavailable { .. } | BrokerError::Refused { .. } | BrokerError::Closed => {
+                refusal.by_our_fault()
+            }
             _ => refusal,
         }
     }

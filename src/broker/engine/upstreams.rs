@@ -129,6 +129,11 @@ impl Upstreams {
         }
     }
 
+    /// Something to do, if there is something.
+    pub(in super::super) fn try_change(&self) -> Option<Change> {
+        self.state.lock().next_change()
+    }
+
     /// How many destinations the engine sends for, or is asked to.
     pub(in super::super) fn count(&self) -> usize {
         self.state.lock().upstreams.len()

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{AuthError, Client, ConnectOptions, Event};
+use async_nats::{AuthError, Client, ConnectOptions, Event, ServerError};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::address::Address;
@@ -28,6 +29,8 @@ pub(super) struct Link {
 struct Signals {
     lost: watch::Sender<bool>,
     dropped: Notify,
+    /// What the server has said that it does not permit.
+    denied: Mutex<Vec<String>>,
 }
 
 /// How long one attempt to connect may take.
@@ -36,7 +39,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 impl Link {
     pub(super) async fn connect(address: &Address) -> Result<Self, async_nats::Error> {
         let (sender, lost) = watch::channel(false);
-        let signals = Arc::new(Signals { lost: sender, dropped: Notify::new() });
+        let signals = Arc::new(Signals::new(sender));
         let connected = Arc::new(AtomicBool::new(false));
         let options = once(address, &connected, &signals);
         let client = options.connect(address.servers.clone()).await?;
@@ -61,6 +64,17 @@ impl Link {
         async move { signals.dropped.notified().await }
     }
 
+    /// What the server has denied since this was asked last, in its own words. They have the subject
+    /// in quotation marks.
+    ///
+    /// The client tells them by a task of its own, which is let go first.
+    pub(super) async fn denied(&self) -> Vec<String> {
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+        std::mem::take(&mut *self.signals.denied.lock())
+    }
+
     /// Asks the server to send this number back.
     ///
     /// The client's own flush says only that it has written to its socket.
@@ -70,12 +84,29 @@ impl Link {
     }
 }
 
+impl Signals {
+    fn new(lost: watch::Sender<bool>) -> Self {
+        Self { lost, dropped: Notify::new(), denied: Mutex::default() }
+    }
+
+    fn hear(&self, event: Event) {
+        match event {
+            Event::Disconnected | Event::Closed => drop(self.lost.send_replace(true)),
+            Event::SlowConsumer(_) => self.dropped.notify_one(),
+            Event::ServerError(ServerError::Other(text)) if text.contains("Permissions") => {
+                self.denied.lock().push(text);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Settings of a client that ends when its connection does: from then on nobody can log in with it,
 /// and after as many attempts as there are servers it gives up.
 fn once(address: &Address, connected: &Arc<AtomicBool>, signals: &Arc<Signals>) -> ConnectOptions {
-    let (login, connected) = (address.login.clone(), Arc::clone(connected));
+    let (login, ended) = (address.login.clone(), Arc::clone(connected));
     let log_in = move |_nonce| {
-        let auth = if connected.load(Ordering::Relaxed) {
+        let auth = if ended.load(Ordering::Relaxed) {
             Err(AuthError::new("the connection was given up"))
         } else {
             Ok(login.auth())
@@ -83,12 +114,8 @@ fn once(address: &Address, connected: &Arc<AtomicBool>, signals: &Arc<Signals>) 
         std::future::ready(auth)
     };
     let signals = Arc::clone(signals);
-    let heard = move |event| {
-        match event {
-            Event::Disconnected | Event::Closed => drop(signals.lost.send_replace(true)),
-            Event::SlowConsumer(_) => signals.dropped.notify_one(),
-            _ => {}
-        }
+    let hear = move |event| {
+        signals.hear(event);
         std::future::ready(())
     };
     ConnectOptions::with_auth_callback(log_in)
@@ -96,5 +123,5 @@ fn once(address: &Address, connected: &Arc<AtomicBool>, signals: &Arc<Signals>) 
         .max_reconnects(address.servers.len())
         .ignore_discovered_servers()
         .connection_timeout(CONNECT_TIME)
-        .event_callback(heard)
+        .event_callback(hear)
 }

@@ -49,8 +49,8 @@ use task::Task;
 /// Messages of other programs are taken as well: the payload is the body. One whose subject is no
 /// destination is passed over.
 ///
-/// A login at NATS needs to publish and to subscribe below its prefixes and below `_INBOX`. What NATS
-/// denies it is not noticed, but for messages that do not come.
+/// A login at NATS needs to publish and to subscribe below `_INBOX`, and where its clients do. What NATS
+/// denies it is [refused](BrokerError::Refused).
 ///
 /// [`gap`]: crate::session::Delivery::has_gap
 ///

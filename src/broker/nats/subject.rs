@@ -45,20 +45,18 @@ impl Subjects {
     /// or more while `**` may be none.
     pub(super) fn matching(&self, pattern: &Destination) -> Vec<String> {
         let mut subject = self.prefix.clone();
-        let mut segments = wanted(pattern);
-        let mut place = 0;
-        for segment in segments.by_ref() {
+        let mut segments = wanted(pattern).enumerate();
+        while let Some((place, segment)) = segments.next() {
             match segment {
                 Wanted::Literal(literal) => push_token(&mut subject, place, literal),
                 Wanted::One => push_separated(&mut subject, place, "*"),
                 Wanted::Any => {
-                    let nothing_else = segments.all(|rest| rest == Wanted::Any);
+                    let nothing_else = segments.all(|(_, rest)| rest == Wanted::Any);
                     let bare = (nothing_else && place > 0).then(|| subject.clone());
                     push_separated(&mut subject, place, ">");
                     return std::iter::once(subject).chain(bare).collect();
                 }
             }
-            place += 1;
         }
         vec![subject]
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::client::PublishErrorKind;
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -14,7 +14,7 @@ use super::address::Address;
 use super::link::Link;
 use super::listener::{Listener, Seen};
 use super::message::{self, Origin};
-use super::node::Node;
+use super::node::{ENGINE, Node};
 
 /// What a node is doing at NATS: the one task that talks to it, over one connection after the other.
 pub(super) struct Task {
@@ -42,7 +42,7 @@ struct Exchange<'a> {
 struct Round {
     number: u64,
     asked: Instant,
-    published: Vec<u64>,
+    published: Vec<(u64, Destination)>,
     listening: Vec<Destination>,
 }
 
@@ -129,7 +129,9 @@ impl<'a> Exchange<'a> {
                     in_time(self.round(Some(change), None)).await?;
                 }
                 item = node.outbox.next() => in_time(self.round(None, Some(item))).await?,
-                answer = self.link.answers.next() => self.answered(&answer.ok_or(Lost)?.payload),
+                answer = self.link.answers.next() => {
+                    self.answered(&answer.ok_or(Lost)?.payload).await;
+                }
                 () = dropped => self.tell_all_of_gap(),
                 _ = look.tick() => in_time(self.look()).await?,
             }
@@ -149,7 +151,7 @@ impl<'a> Exchange<'a> {
         let mut item = item.or_else(|| node.outbox.try_next());
         for _ in 0..ROUND {
             // Who subscribed before this was published gets it.
-            while let Some(change) = node.upstreams.change().now_or_never() {
+            while let Some(change) = node.upstreams.try_change() {
                 self.change(change).await?;
             }
             let Some(it) = item.take().or_else(|| node.outbox.try_next()) else { break };
@@ -197,7 +199,7 @@ impl<'a> Exchange<'a> {
         let headers = message::headers(&message, Origin { node: node.number, number });
         let payload = Bytes::copy_from_slice(message.body());
         match self.link.client.publish_with_headers(subject, headers, payload).await {
-            Ok(()) => self.next.published.push(number),
+            Ok(()) => self.next.published.push((number, message.destination().clone())),
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
                 let answer = BrokerError::TooLarge {
                     destination: message.destination().to_string(),
@@ -217,19 +219,53 @@ impl<'a> Exchange<'a> {
         self.link.ask(self.last_round).await.map_err(|_| Lost)
     }
 
-    /// The server has taken everything before this question.
-    fn answered(&mut self, payload: &[u8]) {
+    /// The server has taken everything before this question, or said that it does not permit it.
+    async fn answered(&mut self, payload: &[u8]) {
         let Ok(number) = payload.try_into().map(u64::from_be_bytes) else { return };
         self.task.backoff.reset();
+        let denied = self.link.denied().await;
         while self.rounds.front().is_some_and(|round| round.number <= number)
             && let Some(round) = self.rounds.pop_front()
         {
-            for published in round.published {
-                self.task.node.outbox.answer(published, Ok(()));
+            for (published, destination) in round.published {
+                let answer = self.judge(&denied, "Publish", &destination);
+                self.task.node.outbox.answer(published, answer);
             }
             for destination in round.listening {
-                self.task.node.upstreams.listening(&destination);
+                match self.judge(&denied, "Subscription", &destination) {
+                    Ok(()) => self.task.node.upstreams.listening(&destination),
+                    Err(error) => {
+                        self.listeners.remove(&destination);
+                        self.task.seen.remove(&destination);
+                        self.task.node.upstreams.refused(&destination, &error);
+                    }
+                }
             }
+        }
+    }
+
+    /// Whether something was permitted: `denied` is what was not.
+    fn judge(
+        &self,
+        denied: &[String],
+        what: &str,
+        destination: &Destination,
+    ) -> Result<(), BrokerError> {
+        if denied.is_empty() {
+            return Ok(());
+        }
+        let subjects = self.task.node.subjects.matching(destination);
+        let quoted: Vec<_> = subjects.iter().map(|subject| format!("\"{subject}\"")).collect();
+        let about = |text: &&String| {
+            text.contains(what) && quoted.iter().any(|subject| text.contains(subject))
+        };
+        match denied.iter().find(about) {
+            None => Ok(()),
+            Some(reason) => Err(BrokerError::Refused {
+                destination: destination.to_string(),
+                reason: reason.clone(),
+                engine: ENGINE,
+            }),
         }
     }
 

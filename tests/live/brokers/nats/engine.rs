@@ -1,3 +1,5 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -5,14 +7,22 @@ use std::process::Command;
 pub(crate) struct Engine {
     folder: PathBuf,
     pub(crate) url: String,
+    /// Where it tells what it has done.
+    monitor: String,
 }
 
 impl Engine {
     /// The name tells it from those of other tests.
     pub(crate) fn start(name: &str) -> Self {
+        Self::start_with(name, "")
+    }
+
+    /// With what stands in its configuration.
+    pub(crate) fn start_with(name: &str, configuration: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("stompbox-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let mut engine = Self { folder, url: String::new() };
+        std::fs::write(folder.join("configuration"), configuration).expect("a file");
+        let mut engine = Self { folder, url: String::new(), monitor: String::new() };
         engine.start_again();
         engine
     }
@@ -20,7 +30,22 @@ impl Engine {
     /// On the same port.
     pub(crate) fn start_again(&mut self) {
         let printed = self.call("start");
-        self.url = printed.trim().strip_prefix("NATS_URL=").expect("a URL").to_owned();
+        for (name, value) in printed.lines().filter_map(|line| line.split_once('=')) {
+            match name {
+                "NATS_URL" => value.clone_into(&mut self.url),
+                "NATS_MONITOR" => value.clone_into(&mut self.monitor),
+                _ => {}
+            }
+        }
+    }
+
+    /// What it tells of its connections and their subscriptions, as JSON.
+    pub(crate) fn connections(&self) -> String {
+        let mut stream = TcpStream::connect(&self.monitor).expect("a monitor");
+        stream.write_all(b"GET /connz?subs=1 HTTP/1.0\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
     }
 
     pub(crate) fn kill(&self) {

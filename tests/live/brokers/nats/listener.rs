@@ -22,6 +22,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn new(node: &NatsBroker, destination: &str) -> Self {
+        Self::try_new(node, destination).await.expect("it may listen")
+    }
+
+    /// The error is that the subscription was refused; then it is gone again.
+    pub(crate) async fn try_new(node: &NatsBroker, destination: &str) -> Result<Self, BrokerError> {
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let id = SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
         let destination: Destination = destination.parse().unwrap();
@@ -30,8 +35,12 @@ impl Listener {
         let mut turn = Turn::new(Instant::now());
         let outcome = node.subscribe(&destination, subscriber, &mut turn);
         drop(turn);
-        outcome.await.unwrap();
-        Self { id, destination, mailbox }
+        let listener = Self { id, destination, mailbox };
+        let outcome = outcome.await;
+        if outcome.is_err() {
+            listener.leave(node);
+        }
+        outcome.map(|()| listener)
     }
 
     pub(crate) fn leave(&self, node: &NatsBroker) {

@@ -1,3 +1,6 @@
+use stompbox::broker::BrokerError;
+
+use crate::engine::Engine;
 use crate::listener::{Listener, publish, room, send, texts};
 use crate::{node, url};
 
@@ -28,22 +31,64 @@ async fn a_room_is_one_room_on_two_nodes() {
 
 #[tokio::test]
 #[ignore = "needs nats"]
-async fn however_many_listen_there_is_one_subscription_at_the_engine() {
-    let node = node(&url()).await;
+async fn however_many_listen_the_engine_sends_a_message_once() {
+    let engine = Engine::start("once");
+    let (listening, publishing) = (node(&engine.url).await, node(&engine.url).await);
     let room = room();
     let mut listeners = Vec::new();
     for _ in 0..1000 {
-        listeners.push(Listener::new(&node, &room).await);
+        listeners.push(Listener::new(&listening, &room).await);
     }
-    assert_eq!(node.upstreams(), 1);
-    publish(&node, &room, "hello").await.unwrap();
+    let subject = room.trim_start_matches('/').replace('/', ".");
+    assert_eq!(engine.connections().matches(&subject).count(), 1);
+    let before = sent_by(&engine);
+    for number in 0..100 {
+        publish(&publishing, &room, &number.to_string()).await.unwrap();
+    }
     for listener in &listeners {
-        assert_eq!(texts(&listener.until("hello").await), ["hello"]);
-        listener.leave(&node);
+        listener.until("99").await;
+        listener.leave(&listening);
     }
-    // What was sent later is confirmed later: by then the engine knows that nobody listens.
-    publish(&node, &room, "nobody hears").await.unwrap();
-    assert_eq!((node.upstreams(), node.router().destinations()), (0, 0));
+    // Each node was also answered: the one that published at most once a message, each once a second.
+    let sent = sent_by(&engine) - before;
+    assert!((200..=300).contains(&sent), "{sent} messages were sent");
+    // What is published later is confirmed later: by then the engine knows that nobody listens.
+    publish(&listening, &room, "nobody hears").await.unwrap();
+    assert_eq!((listening.upstreams(), listening.router().destinations()), (0, 0));
+}
+
+/// How many messages the engine has sent to all of its clients.
+fn sent_by(engine: &Engine) -> u64 {
+    let answer = engine.connections();
+    let counts = answer.lines().filter_map(|line| line.trim().strip_prefix("\"out_msgs\": "));
+    counts.map(|count| count.trim_end_matches(',').parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn what_the_engine_does_not_permit_is_refused() {
+    let configuration = r#"
+        authorization {
+            users = [{
+                user: node, password: "s3cret/",
+                permissions: { publish: ["topic.open", "_INBOX.>"], subscribe: ["topic.open", "_INBOX.>"] }
+            }]
+        }
+    "#;
+    let engine = Engine::start_with("denied", configuration);
+    let node = node(&engine.url.replace("nats://", "nats://node:s3cret%2F@")).await;
+    let open = Listener::new(&node, "/topic/open").await;
+    for _ in 0..20 {
+        let refused = publish(&node, "/topic/closed", "1").await;
+        assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+        for closed in ["/topic/closed", "/topic/**"] {
+            let refused = Listener::try_new(&node, closed).await.err();
+            assert!(matches!(refused, Some(BrokerError::Refused { .. })), "{refused:?}");
+        }
+        publish(&node, "/topic/open", "1").await.unwrap();
+    }
+    publish(&node, "/topic/open", "end").await.unwrap();
+    assert_eq!(open.until("end").await.len(), 21);
 }
 
 #[tokio::test]
