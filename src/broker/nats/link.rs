@@ -33,6 +33,9 @@ struct Signals {
     denied: Mutex<Vec<String>>,
 }
 
+/// How many denials are remembered. There are as many as a program tries things that it may not do.
+const DENIED: usize = 1_000;
+
 /// How long one attempt to connect may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -64,15 +67,12 @@ impl Link {
         async move { signals.dropped.notified().await }
     }
 
-    /// What the server has denied since this was asked last, in its own words. They have the subject
-    /// in quotation marks.
+    /// What the server has denied, in its own words. They have the subject in quotation marks.
     ///
-    /// The client tells them by a task of its own, which is let go first.
-    pub(super) async fn denied(&self) -> Vec<String> {
-        for _ in 0..4 {
-            tokio::task::yield_now().await;
-        }
-        std::mem::take(&mut *self.signals.denied.lock())
+    /// The client tells them by a task of its own, so they may come a moment after the
+    /// [answer](Self::answers) behind them.
+    pub(super) fn denied(&self) -> Vec<String> {
+        self.signals.denied.lock().clone()
     }
 
     /// Asks the server to send this number back.
@@ -94,7 +94,10 @@ impl Signals {
             Event::Disconnected | Event::Closed => drop(self.lost.send_replace(true)),
             Event::SlowConsumer(_) => self.dropped.notify_one(),
             Event::ServerError(ServerError::Other(text)) if text.contains("Permissions") => {
-                self.denied.lock().push(text);
+                let mut denied = self.denied.lock();
+                if denied.len() < DENIED && !denied.contains(&text) {
+                    denied.push(text);
+                }
             }
             _ => {}
         }

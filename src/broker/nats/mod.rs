@@ -50,7 +50,9 @@ use task::Task;
 /// destination is passed over.
 ///
 /// A login at NATS needs to publish and to subscribe below `_INBOX`, and where its clients do. What NATS
-/// denies it is [refused](BrokerError::Refused).
+/// denies it is [refused](BrokerError::Refused). NATS confirms nothing and its client tells of a denial
+/// a moment late, so the first message to such a destination can be taken for sent, and a subscription
+/// to it, rarely, for one.
 ///
 /// [`gap`]: crate::session::Delivery::has_gap
 ///

@@ -43,7 +43,11 @@ struct Round {
     number: u64,
     asked: Instant,
     published: Vec<(u64, Destination)>,
+    /// What was subscribed to.
     listening: Vec<Destination>,
+    /// What was subscribed to in the round before. It is confirmed by this one, since the client may
+    /// tell of a denial a moment after the answer.
+    confirmed: Vec<Destination>,
 }
 
 /// The connection is lost, or as good as lost.
@@ -130,7 +134,7 @@ impl<'a> Exchange<'a> {
                 }
                 item = node.outbox.next() => in_time(self.round(None, Some(item))).await?,
                 answer = self.link.answers.next() => {
-                    self.answered(&answer.ok_or(Lost)?.payload).await;
+                    in_time(self.answered(&answer.ok_or(Lost)?.payload)).await?;
                 }
                 () = dropped => self.tell_all_of_gap(),
                 _ = look.tick() => in_time(self.look()).await?,
@@ -220,10 +224,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// The server has taken everything before this question, or said that it does not permit it.
-    async fn answered(&mut self, payload: &[u8]) {
-        let Ok(number) = payload.try_into().map(u64::from_be_bytes) else { return };
+    async fn answered(&mut self, payload: &[u8]) -> Result<(), Lost> {
+        let Ok(number) = payload.try_into().map(u64::from_be_bytes) else { return Ok(()) };
         self.task.backoff.reset();
-        let denied = self.link.denied().await;
+        let denied = self.link.denied();
         while self.rounds.front().is_some_and(|round| round.number <= number)
             && let Some(round) = self.rounds.pop_front()
         {
@@ -231,7 +235,8 @@ impl<'a> Exchange<'a> {
                 let answer = self.judge(&denied, "Publish", &destination);
                 self.task.node.outbox.answer(published, answer);
             }
-            for destination in round.listening {
+            self.next.confirmed.extend(round.listening);
+            for destination in round.confirmed {
                 match self.judge(&denied, "Subscription", &destination) {
                     Ok(()) => self.task.node.upstreams.listening(&destination),
                     Err(error) => {
@@ -242,6 +247,7 @@ impl<'a> Exchange<'a> {
                 }
             }
         }
+        if self.next.confirmed.is_empty() { Ok(()) } else { self.ask().await }
     }
 
     /// Whether something was permitted: `denied` is what was not.
@@ -288,8 +294,8 @@ impl<'a> Exchange<'a> {
 
 impl Round {
     fn new() -> Self {
-        let (published, listening) = (Vec::new(), Vec::new());
-        Self { number: 0, asked: Instant::now(), published, listening }
+        let (published, listening, confirmed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { number: 0, asked: Instant::now(), published, listening, confirmed }
     }
 }
 
