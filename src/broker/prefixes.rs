@@ -25,6 +25,12 @@ impl Prefixes {
         self.queues.push(whole_segments(prefix));
     }
 
+    /// The prefixes of queues, without a `/` at their end.
+    #[cfg(feature = "nats")]
+    pub(super) fn queues(&self) -> &[String] {
+        &self.queues
+    }
+
     /// What a destination is; refused where it is neither.
     pub(super) fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
         let begins = |prefixes: &[String]| {

@@ -21,6 +21,9 @@ pub(super) struct Link {
     /// before.
     pub(super) answers: async_nats::Subscriber,
     inbox: String,
+    /// Brings what JetStream says to what was published with [`confirmation`](Self::confirmation).
+    pub(super) confirmations: async_nats::Subscriber,
+    confirmed: String,
     signals: Arc<Signals>,
     lost: watch::Receiver<bool>,
 }
@@ -49,7 +52,9 @@ impl Link {
         connected.store(true, Ordering::Relaxed);
         let inbox = client.new_inbox();
         let answers = client.subscribe(inbox.clone()).await?;
-        Ok(Self { client, answers, inbox, signals, lost })
+        let confirmed = client.new_inbox();
+        let confirmations = client.subscribe(format!("{confirmed}.*")).await?;
+        Ok(Self { client, answers, inbox, confirmations, confirmed, signals, lost })
     }
 
     /// Waits until the connection is lost.
@@ -73,6 +78,11 @@ impl Link {
     /// [answer](Self::answers) behind them.
     pub(super) fn denied(&self) -> Vec<String> {
         self.signals.denied.lock().clone()
+    }
+
+    /// Where JetStream confirms what has this number.
+    pub(super) fn confirmation(&self, number: u64) -> String {
+        format!("{}.{number}", self.confirmed)
     }
 
     /// Asks the server to send this number back.

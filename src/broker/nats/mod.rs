@@ -5,6 +5,8 @@ mod link;
 mod listener;
 mod message;
 mod node;
+mod queue;
+mod stream;
 mod subject;
 mod task;
 
@@ -28,7 +30,7 @@ use link::Link;
 use node::Node;
 use task::Task;
 
-/// The broker over NATS: topics of several servers, on core NATS.
+/// The broker over NATS: topics of several servers on core NATS, and queues on JetStream.
 ///
 /// - A destination is a subject: `/topic/room/5` is `topic.room.5`, so that other programs at NATS
 ///   take part. What a subject cannot carry (`.`, `*`, `>`, `%`, space, what is not ASCII) is written
@@ -44,7 +46,12 @@ use task::Task;
 ///   is then [refused](BrokerError::Unavailable). Messages that others publish meanwhile are lost to
 ///   this node: the next one that each subscriber gets says so ([`gap`]). What the node publishes
 ///   again comes once.
-/// - There are no queues and there is no history: both are refused.
+/// - A queue is a subject of a stream, `stompbox-queues`, and has a consumer there, from which each
+///   node takes as many messages as its own consumers have credit for. A message is gone when it was
+///   acknowledged; a SEND is complete when the stream has it. What a node that is gone had not settled
+///   is handed out again within 20 seconds. Without JetStream queues are
+///   [refused](BrokerError::Refused).
+/// - There is no history: it is refused.
 ///
 /// Messages of other programs are taken as well: the payload is the body. One whose subject is no
 /// destination is passed over.
@@ -92,7 +99,7 @@ impl NatsBroker {
             return Err(failed("a rule asks for history, which this broker does not keep".into()));
         }
         let link = Link::connect(&address).await.map_err(failed)?;
-        let node = Arc::new(Node::new(address.subjects.clone()));
+        let node = Arc::new(Node::new(address.subjects.clone(), options.prefixes.clone()));
         let task = tokio::spawn(Task::new(Arc::clone(&node), address).run(link)).abort_handle();
         let (listening, runtime) = (Mutex::default(), Handle::current());
         Ok(Self { options, node, listening, runtime, task })
@@ -108,12 +115,13 @@ impl NatsBroker {
         self.node.upstreams.count()
     }
 
-    /// Refuses what is no topic.
-    fn check(&self, destination: &Destination) -> Result<(), BrokerError> {
-        match self.options.prefixes.kind(destination)? {
-            Kind::Topic => Ok(()),
-            Kind::Queue => Err(unsupported(Capability::Queues, destination)),
+    /// Refuses what is neither a topic nor one queue.
+    fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
+        let kind = self.options.prefixes.kind(destination)?;
+        if kind == Kind::Queue && destination.is_pattern() {
+            return Err(unsupported(Capability::Patterns, destination));
         }
+        Ok(kind)
     }
 
     fn check_message(&self, message: &Message) -> Result<(), BrokerError> {
@@ -121,7 +129,7 @@ impl NatsBroker {
         if destination.is_pattern() {
             return Err(BrokerError::SentToPattern { destination: destination.to_string() });
         }
-        self.check(destination)
+        self.check(destination).map(|_| ())
     }
 
     fn send(&self, message: Message, now: Instant) -> Outcome {
@@ -137,6 +145,9 @@ fn unsupported(capability: Capability, destination: &Destination) -> BrokerError
 impl Broker for NatsBroker {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            queues: true,
+            settle: true,
+            durable: true,
             patterns: true,
             transactions: TransactionGuarantee::AtLeastOnce,
             ..Capabilities::default()
@@ -160,15 +171,19 @@ impl Broker for NatsBroker {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> Outcome {
-        if let Err(error) = self.check(destination) {
-            return error.into();
-        }
+        let kind = match self.check(destination) {
+            Ok(kind) => kind,
+            Err(error) => return error.into(),
+        };
         if subscriber.history.is_some() {
             return unsupported(Capability::History, destination).into();
         }
         let mut listening = self.listening.lock();
         let known = !listening.insert((destination.clone(), subscriber.id));
-        self.node.router.subscribe(destination, subscriber, turn);
+        match kind {
+            Kind::Topic => drop(self.node.router.subscribe(destination, subscriber, turn)),
+            Kind::Queue => self.node.join(destination, subscriber),
+        }
         let outcome = self.node.upstreams.join(destination);
         if known {
             // It takes the place of the one that it was.
@@ -183,11 +198,19 @@ impl Broker for NatsBroker {
         subscriber: SubscriberId,
         _turn: &mut Turn,
     ) -> Outcome {
-        if let Err(error) = self.check(destination) {
-            return error.into();
-        }
+        let kind = match self.check(destination) {
+            Ok(kind) => kind,
+            Err(error) => return error.into(),
+        };
         let mut listening = self.listening.lock();
-        self.node.router.unsubscribe(destination, subscriber);
+        match kind {
+            Kind::Topic => drop(self.node.router.unsubscribe(destination, subscriber)),
+            Kind::Queue => {
+                if let Some(queue) = self.node.queue(destination) {
+                    queue.consumers.leave(subscriber);
+                }
+            }
+        }
         if listening.remove(&(destination.clone(), subscriber)) {
             self.node.upstreams.leave(destination);
         }
@@ -195,33 +218,47 @@ impl Broker for NatsBroker {
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        self.node.router.resume(destination, subscriber, turn);
+        match self.node.queue(destination) {
+            Some(queue) => {
+                queue.consumers.resume(subscriber);
+                queue.consumers.dispatch(turn.now());
+            }
+            None => self.node.router.resume(destination, subscriber, turn),
+        }
     }
 
-    /// There is nothing to settle: deliveries from topics have no tags.
-    fn settle(&self, _settle: Settle, _turn: &mut Turn) -> Outcome {
+    /// JetStream is told at once, and confirms nothing: if that is lost, the message comes again.
+    fn settle(&self, settle: Settle, _turn: &mut Turn) -> Outcome {
+        self.node.settle(&settle);
         Outcome::done()
     }
 
-    /// All SENDs are looked at before the first of them is published. The outcome is complete when
-    /// NATS has all of them.
+    /// All SENDs are looked at before the first of them is published. Messages are settled when NATS
+    /// has all that was sent; if it does not get all of it, they stay unsettled.
     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
-        let mut messages = Vec::with_capacity(operations.len());
+        let (mut messages, mut settles) = (Vec::new(), Vec::new());
         for operation in operations {
-            if let Operation::Publish(message) = operation {
-                if let Err(error) = self.check_message(&message) {
-                    return error.into();
+            match operation {
+                Operation::Publish(message) => {
+                    if let Err(error) = self.check_message(&message) {
+                        return error.into();
+                    }
+                    messages.push(message);
                 }
-                messages.push(message);
+                Operation::Settle(settle) => settles.push(settle),
             }
         }
         let sent = messages.into_iter().map(|message| self.send(message, turn.now()));
         let sent: Vec<_> = sent.collect();
         let (completer, outcome) = Outcome::pending();
+        let node = Arc::clone(&self.node);
         self.runtime.spawn(async move {
             let mut result = Ok(());
             for outcome in sent {
                 result = result.and(outcome.await);
+            }
+            if result.is_ok() {
+                settles.iter().for_each(|settle| node.settle(settle));
             }
             completer.complete(result);
         });

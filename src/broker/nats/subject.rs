@@ -12,6 +12,9 @@ pub(super) struct Subjects {
     prefix: String,
 }
 
+/// The stream of the queues that have no prefix.
+const STREAM: &str = "stompbox-queues";
+
 impl Subjects {
     /// The prefix is one or more tokens, or empty. The error is what is wrong with it.
     pub(super) fn new(prefix: &str) -> Result<Self, &'static str> {
@@ -35,6 +38,22 @@ impl Subjects {
             push_token(&mut subject, place, segment);
         }
         subject
+    }
+
+    /// The subject of everything below a prefix of destinations.
+    pub(super) fn below(&self, prefix: &str) -> String {
+        let mut subject = self.prefix.clone();
+        for segment in prefix.split('/').skip(1) {
+            push_token(&mut subject, 0, segment);
+            subject.push('.');
+        }
+        subject + ">"
+    }
+
+    /// What tells streams of these subjects from those of others.
+    pub(super) fn stream(&self) -> String {
+        let suffix = name(self.prefix.trim_end_matches('.'));
+        if suffix.is_empty() { STREAM.to_owned() } else { format!("{STREAM}-{suffix}") }
     }
 
     /// The subjects that bring at least everything that a destination or a pattern matches, and no
@@ -90,6 +109,16 @@ fn push_token(subject: &mut String, place: usize, segment: &str) {
     for byte in segment.bytes() {
         push_escaped(subject, byte, is_plain(byte));
     }
+}
+
+/// A name as streams and consumers may have it: escaped by `=`, since NATS 2.9 takes a `%` in the name
+/// of a consumer for one of its own format, and then makes subjects that nobody can acknowledge by.
+pub(super) fn name(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        push_escaped(&mut name, byte, byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    }
+    name.replace('%', "=")
 }
 
 /// Appends a byte as it is, or as `%` and two digits.
@@ -174,6 +203,15 @@ mod tests {
         for bad in ["a..b", "a.*", "a b", ".a"] {
             assert!(Subjects::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn streams_and_consumers_have_names_without_dots() {
+        assert_eq!(Subjects::default().stream(), "stompbox-queues");
+        assert_eq!(Subjects::new("a.b").unwrap().stream(), "stompbox-queues-a=2Eb");
+        assert_eq!(Subjects::new("a.b").unwrap().below("/queue"), "a.b.queue.>");
+        assert_eq!(Subjects::default().below("/work/now.here"), "work.now%2Ehere.>");
+        assert_eq!(name("/queue/a-b_c"), "=2Fqueue=2Fa-b_c");
     }
 
     #[test]

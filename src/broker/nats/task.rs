@@ -1,11 +1,13 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::client::PublishErrorKind;
+use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::engine::{Backoff, Change, Item};
@@ -14,7 +16,9 @@ use super::address::Address;
 use super::link::Link;
 use super::listener::{Listener, Seen};
 use super::message::{self, Origin};
-use super::node::{ENGINE, Node};
+use super::node::Node;
+use super::queue::consume;
+use super::stream::{self, refused};
 
 /// What a node is doing at NATS: the one task that talks to it, over one connection after the other.
 pub(super) struct Task {
@@ -35,6 +39,12 @@ struct Exchange<'a> {
     last_round: u64,
     /// What the next round is about.
     next: Round,
+    /// The stream of the queues, as soon as it was needed.
+    stream: Option<Stream>,
+    /// The queues that have consumers here.
+    queues: JoinSet<()>,
+    /// What JetStream has not confirmed, and since when.
+    unconfirmed: BTreeMap<u64, (Instant, Destination)>,
 }
 
 /// What was sent, and is done when the server answers the question behind it: one round trip for
@@ -104,8 +114,17 @@ impl Task {
 
 impl<'a> Exchange<'a> {
     fn new(task: &'a mut Task, link: Link) -> Self {
-        let (listeners, rounds) = (HashMap::new(), VecDeque::new());
-        Self { task, link, listeners, rounds, last_round: 0, next: Round::new() }
+        Self {
+            task,
+            link,
+            listeners: HashMap::new(),
+            rounds: VecDeque::new(),
+            last_round: 0,
+            next: Round::new(),
+            stream: None,
+            queues: JoinSet::new(),
+            unconfirmed: BTreeMap::new(),
+        }
     }
 
     async fn run(mut self) {
@@ -114,6 +133,8 @@ impl<'a> Exchange<'a> {
             () = lost => {}
             Err(Lost) = self.exchange() => {}
         }
+        self.queues.shutdown().await;
+        self.task.node.queues_lost();
         for (destination, listeners) in std::mem::take(&mut self.listeners) {
             for listener in listeners {
                 listener.end().await;
@@ -136,6 +157,10 @@ impl<'a> Exchange<'a> {
                 answer = self.link.answers.next() => {
                     in_time(self.answered(&answer.ok_or(Lost)?.payload)).await?;
                 }
+                confirmation = self.link.confirmations.next() => {
+                    self.confirmed(&confirmation.ok_or(Lost)?);
+                }
+                Some(_) = self.queues.join_next() => {}
                 () = dropped => self.tell_all_of_gap(),
                 _ = look.tick() => in_time(self.look()).await?,
             }
@@ -166,6 +191,32 @@ impl<'a> Exchange<'a> {
 
     async fn change(&mut self, change: Change) -> Result<(), Lost> {
         match change {
+            Change::Listen(queue) if self.task.node.is_queue(&queue) => {
+                match self.stream(&queue).await {
+                    Ok(stream) => {
+                        // Before anybody can say that it is to stop.
+                        if let Some(local) = self.task.node.queue(&queue) {
+                            local.consumers.begin();
+                        }
+                        let (node, client) =
+                            (Arc::clone(&self.task.node), self.link.client.clone());
+                        self.queues.spawn(consume(node, client, stream, queue));
+                    }
+                    Err(error) => {
+                        if let Some(local) = self.task.node.queue(&queue) {
+                            local.consumers.clear();
+                            self.task.node.forget_if_empty(&queue);
+                        }
+                        self.task.node.upstreams.refused(&queue, &error);
+                    }
+                }
+            }
+            Change::Stop(queue) if self.task.node.is_queue(&queue) => {
+                match self.task.node.queue(&queue) {
+                    Some(local) => local.consumers.stop(),
+                    None => self.task.node.upstreams.stopped(&queue),
+                }
+            }
             Change::Listen(destination) => {
                 let listeners = self.listen(&destination).await?;
                 self.listeners.insert(destination.clone(), listeners);
@@ -202,18 +253,58 @@ impl<'a> Exchange<'a> {
         let subject = node.subjects.of(message.destination());
         let headers = message::headers(&message, Origin { node: node.number, number });
         let payload = Bytes::copy_from_slice(message.body());
-        match self.link.client.publish_with_headers(subject, headers, payload).await {
-            Ok(()) => self.next.published.push((number, message.destination().clone())),
+        let destination = message.destination();
+        let client = self.link.client.clone();
+        let sent = if node.is_queue(destination) {
+            if let Err(error) = self.stream(destination).await {
+                self.task.node.outbox.answer(number, Err(error));
+                return Ok(());
+            }
+            self.unconfirmed.insert(number, (Instant::now(), destination.clone()));
+            let confirmation = self.link.confirmation(number);
+            client.publish_with_reply_and_headers(subject, confirmation, headers, payload).await
+        } else {
+            self.next.published.push((number, destination.clone()));
+            client.publish_with_headers(subject, headers, payload).await
+        };
+        match sent {
+            Ok(()) => {}
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                self.unconfirmed.remove(&number);
                 let answer = BrokerError::TooLarge {
-                    destination: message.destination().to_string(),
-                    limit: self.link.client.max_payload(),
+                    destination: destination.to_string(),
+                    limit: client.max_payload(),
                 };
-                node.outbox.answer(number, Err(answer));
+                // That it stands in the round does no harm: it is answered now.
+                self.task.node.outbox.answer(number, Err(answer));
             }
             Err(_) => return Err(Lost),
         }
         Ok(())
+    }
+
+    /// The stream of the queues: without it none of them can do anything.
+    async fn stream(&mut self, queue: &Destination) -> Result<Stream, BrokerError> {
+        if let Some(stream) = &self.stream {
+            return Ok(stream.clone());
+        }
+        let stream = stream::open(&self.task.node, &self.link.client, queue).await?;
+        self.stream = Some(stream.clone());
+        Ok(stream)
+    }
+
+    /// What JetStream says to a message to a queue.
+    fn confirmed(&mut self, confirmation: &async_nats::Message) {
+        let number = confirmation.subject.rsplit('.').next().and_then(|it| it.parse().ok());
+        let Some(number) = number else { return };
+        let Some((_, destination)) = self.unconfirmed.remove(&number) else { return };
+        let text = String::from_utf8_lossy(&confirmation.payload);
+        let answer = match confirmation.status {
+            Some(status) => Err(refused(&destination, format!("JetStream answers {status}"))),
+            None if text.contains("\"error\"") => Err(refused(&destination, text.into_owned())),
+            None => Ok(()),
+        };
+        self.task.node.outbox.answer(number, answer);
     }
 
     async fn ask(&mut self) -> Result<(), Lost> {
@@ -267,16 +358,16 @@ impl<'a> Exchange<'a> {
         };
         match denied.iter().find(about) {
             None => Ok(()),
-            Some(reason) => Err(BrokerError::Refused {
-                destination: destination.to_string(),
-                reason: reason.clone(),
-                engine: ENGINE,
-            }),
+            Some(reason) => Err(refused(destination, reason.clone())),
         }
     }
 
     /// Sees whether the server still answers.
     async fn look(&mut self) -> Result<(), Lost> {
+        let unconfirmed = self.unconfirmed.values().next();
+        if unconfirmed.is_some_and(|(sent, _)| sent.elapsed() > PATIENCE) {
+            return Err(Lost);
+        }
         match self.rounds.front() {
             Some(oldest) if oldest.asked.elapsed() > PATIENCE => Err(Lost),
             Some(_) => Ok(()),

@@ -15,8 +15,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A subscriber of a node, and what came to it.
 pub(crate) struct Listener {
-    id: SubscriberId,
-    destination: Destination,
+    pub(crate) id: SubscriberId,
+    pub(crate) destination: Destination,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
@@ -27,11 +27,25 @@ impl Listener {
 
     /// The error is that the subscription was refused; then it is gone again.
     pub(crate) async fn try_new(node: &NatsBroker, destination: &str) -> Result<Self, BrokerError> {
+        Self::subscribe(node, destination, |subscriber| subscriber).await
+    }
+
+    /// One that settles what it gets from a queue.
+    pub(crate) async fn consumer(node: &NatsBroker, queue: &str, prefetch: usize) -> Self {
+        let settings = |it: Subscriber| it.with_settles(true).with_prefetch(Some(prefetch));
+        Self::subscribe(node, queue, settings).await.expect("it may consume")
+    }
+
+    async fn subscribe(
+        node: &NatsBroker,
+        destination: &str,
+        settings: impl FnOnce(Subscriber) -> Subscriber,
+    ) -> Result<Self, BrokerError> {
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let id = SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
         let destination: Destination = destination.parse().unwrap();
         let mailbox = Mailbox::new();
-        let subscriber = Subscriber::new(id, mailbox.clone());
+        let subscriber = settings(Subscriber::new(id, mailbox.clone()));
         let mut turn = Turn::new(Instant::now());
         let outcome = node.subscribe(&destination, subscriber, &mut turn);
         drop(turn);
