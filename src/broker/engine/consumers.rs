@@ -228,7 +228,7 @@ impl<K: Copy> Consumers<K> {
                 match subscriber.deliver(std::slice::from_ref(&delivery), now) {
                     Taken::Written if subscriber.settles => {}
                     Taken::Written => {
-                        self.settle_itself(&mut self.state.lock(), tag, subscriber.id)
+                        self.settle_itself(&mut self.state.lock(), tag, subscriber.id);
                     }
                     Taken::Queued | Taken::Full => self.queued(tag, &subscriber, resumed),
                     Taken::Gone => self.gone(tag, subscriber.id),
@@ -369,3 +369,6 @@ impl<K: Copy> State<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,10 +145,10 @@ impl Upstreams {
         state.upstreams.get(destination).is_some_and(|upstream| upstream.listeners > 0)
     }
 
-    fn enter(&self, destination: &Destination, stage: Stage) -> Vec<Completer> {
+    fn enter(&self, destination: &Destination, reached: Stage) -> Vec<Completer> {
         let state = &mut *self.state.lock();
         let Some(upstream) = state.upstreams.get_mut(destination) else { return Vec::new() };
-        upstream.stage = stage;
+        upstream.stage = reached;
         let waiting = std::mem::take(&mut upstream.waiting);
         self.look_at(state, destination);
         waiting

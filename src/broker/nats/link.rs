@@ -118,7 +118,7 @@ impl Signals {
 /// and after as many attempts as there are servers it gives up.
 fn once(address: &Address, connected: &Arc<AtomicBool>, signals: &Arc<Signals>) -> ConnectOptions {
     let (login, ended) = (address.login.clone(), Arc::clone(connected));
-    let log_in = move |_nonce| {
+    let authenticate = move |_nonce| {
         let auth = if ended.load(Ordering::Relaxed) {
             Err(AuthError::new("the connection was given up"))
         } else {
@@ -126,12 +126,12 @@ fn once(address: &Address, connected: &Arc<AtomicBool>, signals: &Arc<Signals>) 
         };
         std::future::ready(auth)
     };
-    let signals = Arc::clone(signals);
+    let told = Arc::clone(signals);
     let hear = move |event| {
-        signals.hear(event);
+        told.hear(event);
         std::future::ready(())
     };
-    ConnectOptions::with_auth_callback(log_in)
+    ConnectOptions::with_auth_callback(authenticate)
         .name("stompbox")
         .max_reconnects(address.servers.len())
         .ignore_discovered_servers()

@@ -258,7 +258,9 @@ impl Broker for NatsBroker {
                 result = result.and(outcome.await);
             }
             if result.is_ok() {
-                settles.iter().for_each(|settle| node.settle(settle));
+                for settle in &settles {
+                    node.settle(settle);
+                }
             }
             completer.complete(result);
         });

@@ -85,6 +85,7 @@ impl Queue {
         let mut progress = interval(stream::IN_PROGRESS);
         progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.local.consumers.is_stopping() {
+            self.give_back_surplus().await?;
             self.ask().await?;
             tokio::select! {
                 arrived = self.messages.next() => {
@@ -148,6 +149,18 @@ impl Queue {
             let answer = if matches!(settled, Settled::Done(_)) { "+ACK" } else { "-NAK" };
             if let Some(subject) = self.held.remove(&key) {
                 self.say(subject, answer).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what was asked for by a consumer that has left, unless it would come again.
+    async fn give_back_surplus(&mut self) -> Result<(), Lost> {
+        if self.wanted == 0 {
+            for key in self.local.consumers.take_surplus().into_iter().rev() {
+                if let Some(subject) = self.held.remove(&key) {
+                    self.say(subject, "-NAK").await?;
+                }
             }
         }
         Ok(())

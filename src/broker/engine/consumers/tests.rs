@@ -1,0 +1,178 @@
+use super::*;
+use crate::broker::outlet::Outlet;
+use crate::session::SubscriptionKey;
+use std::sync::Arc;
+
+/// A connection whose answer the test gives.
+struct Connection {
+    answer: Mutex<Taken>,
+    /// The bodies that came, and how often each was delivered with that.
+    received: Mutex<Vec<(u64, String, u32)>>,
+}
+
+impl Outlet for Connection {
+    fn deliver(&self, _: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
+        let answer = *self.answer.lock();
+        if answer != Taken::Gone {
+            let received = deliveries.iter().map(|it| {
+                let body = String::from_utf8_lossy(it.message().body()).into_owned();
+                (it.tag(), body, it.attempt())
+            });
+            self.received.lock().extend(received);
+        }
+        answer
+    }
+}
+
+impl Connection {
+    fn new(answer: Taken) -> Arc<Self> {
+        Arc::new(Self { answer: Mutex::new(answer), received: Mutex::default() })
+    }
+
+    fn bodies(&self) -> Vec<(String, u32)> {
+        let received = self.received.lock();
+        received.iter().map(|(_, body, attempt)| (body.clone(), *attempt)).collect()
+    }
+
+    fn tags(&self) -> Vec<u64> {
+        self.received.lock().iter().map(|(tag, ..)| *tag).collect()
+    }
+}
+
+struct Queue {
+    consumers: Consumers<u64>,
+    now: Instant,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self { consumers: Consumers::new(), now: Instant::now() }
+    }
+
+    fn join(&self, number: u64, outlet: &Arc<Connection>, settles: bool, prefetch: usize) {
+        let subscriber = Subscriber::new(id(number), outlet.clone()).with_settles(settles);
+        self.consumers.join(subscriber.with_prefetch(Some(prefetch)));
+        self.consumers.dispatch(self.now);
+    }
+
+    /// Messages whose bodies are their keys.
+    fn arrive(&self, keys: std::ops::Range<u64>) {
+        for key in keys {
+            let none: [(&str, &str); 0] = [];
+            let message = SharedMessage::new("/queue/a", none, key.to_string().as_bytes());
+            self.consumers.arrived(key, message, 0);
+        }
+        self.consumers.dispatch(self.now);
+    }
+
+    fn settle(&self, number: u64, tags: &[u64], settlement: Settlement) {
+        self.consumers.settle(&Settle {
+            destination: "/queue/a".parse().unwrap(),
+            subscriber: id(number),
+            tags: tags.to_vec(),
+            settlement,
+        });
+        self.consumers.dispatch(self.now);
+    }
+}
+
+fn id(connection: u64) -> SubscriberId {
+    SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
+}
+
+fn firsts(bodies: &[&str]) -> Vec<(String, u32)> {
+    bodies.iter().map(|body| ((*body).to_owned(), 1)).collect()
+}
+
+#[test]
+fn it_asks_for_what_its_consumers_may_hold_and_pauses_there() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    assert_eq!((queue.consumers.credit(), queue.consumers.is_empty()), (0, true));
+    queue.join(1, &one, true, 2);
+    assert_eq!(queue.consumers.credit(), 2);
+    queue.arrive(0..3);
+    assert_eq!(one.bodies(), firsts(&["0", "1"]));
+    queue.settle(1, &one.tags()[..1], Settlement::Acknowledged);
+    assert_eq!(queue.consumers.take_settled(), [Settled::Done(0)]);
+    assert_eq!(one.bodies(), firsts(&["0", "1", "2"]));
+    queue.settle(1, &one.tags()[1..2], Settlement::Rejected);
+    assert_eq!(queue.consumers.take_settled(), [Settled::Requeue(1)]);
+    // By somebody else, or twice, it is ignored.
+    queue.settle(2, &one.tags()[2..], Settlement::Acknowledged);
+    queue.settle(1, &one.tags()[..1], Settlement::Acknowledged);
+    assert_eq!(queue.consumers.take_settled(), []);
+}
+
+#[test]
+fn in_mode_auto_what_is_written_is_done() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Queued));
+    queue.join(1, &one, false, 10);
+    queue.arrive(0..2);
+    assert_eq!(one.bodies(), firsts(&["0"]), "it is blocked");
+    assert_eq!(queue.consumers.take_settled(), []);
+    *one.answer.lock() = Taken::Written;
+    queue.consumers.resume(id(1));
+    queue.consumers.dispatch(queue.now);
+    assert_eq!(one.bodies(), firsts(&["0", "1"]));
+    assert_eq!(queue.consumers.take_settled(), [Settled::Done(0), Settled::Done(1)]);
+}
+
+#[test]
+fn what_one_leaves_unsettled_another_gets_in_order_and_marked() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    queue.join(1, &one, true, 10);
+    queue.arrive(0..3);
+    assert!(queue.consumers.leave(id(1)));
+    assert!(!queue.consumers.leave(id(1)));
+    let other = Connection::new(Taken::Written);
+    queue.join(2, &other, true, 10);
+    let again: Vec<_> = ["0", "1", "2"].map(|body| (body.to_owned(), 2)).into();
+    assert_eq!(other.bodies(), again);
+}
+
+#[test]
+fn what_nobody_has_credit_for_goes_back_the_latest_first() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    let blocked = Connection::new(Taken::Queued);
+    queue.join(1, &one, true, 3);
+    queue.join(2, &blocked, true, 1);
+    queue.arrive(0..4);
+    assert!(queue.consumers.leave(id(1)));
+    assert_eq!(queue.consumers.credit(), 1);
+    assert_eq!(queue.consumers.take_surplus().len(), 3);
+    assert!(queue.consumers.take_surplus().is_empty());
+}
+
+#[test]
+fn a_tag_of_before_a_loss_settles_nothing() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    queue.join(1, &one, true, 1);
+    queue.arrive(0..1);
+    queue.consumers.lost();
+    queue.arrive(0..1);
+    assert_eq!(one.bodies().len(), 2, "the credit is back");
+    queue.settle(1, &one.tags()[..1], Settlement::Acknowledged);
+    assert_eq!(queue.consumers.take_settled(), []);
+    queue.settle(1, &one.tags()[1..], Settlement::Acknowledged);
+    assert_eq!(queue.consumers.take_settled(), [Settled::Done(0)]);
+}
+
+#[test]
+fn one_that_is_gone_gets_nothing_more_and_counts_as_no_delivery() {
+    let (queue, gone) = (Queue::new(), Connection::new(Taken::Gone));
+    queue.join(1, &gone, true, 10);
+    queue.arrive(0..1);
+    let other = Connection::new(Taken::Written);
+    queue.join(2, &other, true, 10);
+    assert_eq!(other.bodies(), firsts(&["0"]));
+    assert!(queue.consumers.leave(id(1)), "until it unsubscribes it is there");
+}
+
+#[test]
+fn it_stops_when_it_is_told_to() {
+    let queue = Queue::new();
+    queue.consumers.stop();
+    assert!(queue.consumers.is_stopping());
+    queue.consumers.begin();
+    assert!(!queue.consumers.is_stopping());
+}
