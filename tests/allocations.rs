@@ -1,12 +1,19 @@
-//! What the frame layer allocates, by an allocator that counts on each thread.
+//! What the frame layer allocates, and what a session keeps for a slow consumer, by an allocator that counts on each thread.
 
-#![allow(clippy::expect_used, reason = "what helps a test is a test too")]
+#![allow(clippy::expect_used, clippy::panic, reason = "what helps a test is a test too")]
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use allocation_counter::{AllocationInfo, measure};
 use bytes::{Bytes, BytesMut};
 use stompbox::frame::{
     Command, Decoder, Encoder, Frame, FrameRef, HeaderName, Leniency, Limits, SharedMessage,
     Version,
+};
+use stompbox::session::{
+    Bare, Delivery, Event, Leaving, ServerSession, SessionSettings, SlowConsumer,
+    SlowConsumerAction, SubscriptionKey,
 };
 
 const MESSAGE: &[u8] = b"MESSAGE\nsubscription:0\nmessage-id:17-204\ndestination:/topic/room/5\n\
@@ -157,6 +164,46 @@ fn a_kept_message_takes_what_it_says() {
     let size = kept.first().map_or(0, SharedMessage::size) as u64;
     assert_bytes_each(&allocated, size + OVERHEAD);
     assert!(size <= 2 * MESSAGE.len() as u64 + OVERHEAD, "{size}");
+}
+
+/// A session with a subscription to which this is done when its client is slow.
+fn subscribed(action: SlowConsumerAction, bytes: usize) -> (Leaving<Bare>, SubscriptionKey) {
+    let (settings, now) = (Arc::new(SessionSettings::default()), Instant::now());
+    let mut session = ServerSession::new(Arc::clone(&settings), now);
+    let frames = "CONNECT\naccept-version:1.2\n\n\0SUBSCRIBE\nid:0\ndestination:/topic/a\n\n\0";
+    session.receive(frames, now);
+    let Ok(Some(Event::Connect(connect))) = session.next_event() else { panic!("a CONNECT") };
+    let _connected = session.accept(&connect, now);
+    let Ok(Some(Event::Subscribe(subscribe))) = session.next_event() else { panic!("a SUBSCRIBE") };
+    let mut leaving = Leaving::new(Bare, settings, now);
+    let key = leaving.subscribe(&subscribe).expect("a subscription");
+    let mut slow = SlowConsumer::new(action);
+    slow.bytes = bytes;
+    leaving.set_slow_consumer(key, Arc::new(slow));
+    leaving.activate(key, None);
+    (leaving, key)
+}
+
+#[test]
+fn what_is_dropped_for_a_slow_consumer_is_freed() {
+    const BYTES: usize = 64 * 1024;
+    let latest = SlowConsumerAction::KeepLatest { key: "symbol".into() };
+    for action in [SlowConsumerAction::DropOldest, SlowConsumerAction::DropNewest, latest] {
+        let (mut leaving, key) = subscribed(action.clone(), BYTES);
+        let now = Instant::now();
+        let allocated = measure(|| {
+            for n in 0..KEPT / 10 {
+                let headers = [("symbol", (n % 1_000).to_string())];
+                let message = SharedMessage::new("/topic/a", headers, &[b'x'; 100]);
+                leaving.deliver(key, &[Delivery::new(message)], now).expect("room");
+            }
+        });
+        let kept = usize::try_from(allocated.bytes_current).unwrap_or_default();
+        let counted = leaving.waiting_bytes();
+        assert!(counted <= BYTES + 1_000, "{counted} for {action:?}");
+        // A queue has room for up to twice what is in it.
+        assert!((counted / 2..2 * BYTES).contains(&kept), "{kept} for {counted} with {action:?}");
+    }
 }
 
 /// What is still allocated, for each of the kept ones.

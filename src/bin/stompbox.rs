@@ -15,6 +15,9 @@ use stompbox::session::{HeartBeat, SessionSettings};
 /// How long connections may take to close after Ctrl-C.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
+/// What topics keep unless it is said otherwise: enough for a client that lost its connection.
+const TOPICS: &str = "/topic/**,history=100,history-bytes=64KiB,history-age=10m";
+
 /// STOMP over WebSocket.
 #[derive(Parser)]
 #[command(version, about)]
@@ -38,13 +41,10 @@ struct Serve {
     #[arg(long, default_value = "/ws")]
     path: String,
     /// Where messages go: memory: for this server alone, or an engine that several servers share,
-    /// such as redis://127.0.0.1:6379. A URL with a password is better given by the environment,
-    /// as STOMPBOX_BROKER, which other users of the machine cannot read.
+    /// such as `redis://127.0.0.1:6379`. A URL with a password is better given by the environment,
+    /// as `STOMPBOX_BROKER`, which other users of the machine cannot read.
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
-    /// What is done at destinations, such as '/topic/**,history=100'. Can be given several times.
-    #[arg(long = "rule", value_name = "DESTINATION,SETTING=VALUE…")]
-    rules: Vec<DestinationRule>,
     /// An address to listen on for STOMP over plain TCP as well.
     #[arg(long, value_name = "ADDRESS")]
     tcp: Option<String>,
@@ -63,6 +63,12 @@ struct Serve {
     /// Refuse what the specifications do not allow, though clients in use send it.
     #[arg(long)]
     strict: bool,
+    /// What is done at a destination or a pattern of them, such as
+    /// '/topic/**,history=1000,history-bytes=1MiB,history-age=1h,slow=drop-oldest'. Of several that
+    /// match the first counts; behind all of them stands one by which topics keep 100 messages, of
+    /// 64 KiB at the most, for ten minutes.
+    #[arg(long, value_name = "RULE")]
+    destination: Vec<DestinationRule>,
     /// How often heart-beats are sent at most, and how often they are wanted, in milliseconds; 0 is
     /// never.
     #[arg(long, value_name = "SENDS,WANTS", default_value = "10000,10000", value_parser = heart_beat)]
@@ -92,7 +98,8 @@ impl Serve {
         settings.session.heart_beat = self.heart_beat;
         let given = self.broker.or_else(|| std::env::var("STOMPBOX_BROKER").ok());
         let url = given.as_deref().unwrap_or("memory:");
-        let options = self.rules.into_iter().fold(BrokerOptions::default(), BrokerOptions::rule);
+        let rules = self.destination.into_iter().chain([TOPICS.parse()?]);
+        let options = rules.fold(BrokerOptions::default(), BrokerOptions::rule);
         let broker = broker::connect(url, options).await?;
         let mut builder = Server::builder().settings(settings).shared_broker(broker);
         if let (Some(login), Some(passcode)) = (self.login, self.passcode) {

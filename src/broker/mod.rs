@@ -30,6 +30,8 @@ mod outlet;
 mod pattern;
 mod policy;
 mod prefixes;
+#[cfg(feature = "redis")]
+mod redis;
 mod router;
 mod subscriber;
 mod turn;
@@ -54,6 +56,8 @@ pub use policy::{
     DestinationPolicy, DestinationRule, DestinationRules, InvalidRule, QueueOverflow, QueuePolicy,
     RejectedPolicy, Retention,
 };
+#[cfg(feature = "redis")]
+pub use redis::RedisBroker;
 pub use router::{Router, Work};
 pub use subscriber::{Subscriber, SubscriberId};
 pub use turn::Turn;
@@ -125,7 +129,7 @@ pub use url::{ConnectError, connect};
 ///         self.broker.settle(settle, turn)
 ///     }
 ///
-///     fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
+///     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
 ///         self.broker.slow_consumer(destination)
 ///     }
 ///
@@ -187,9 +191,10 @@ pub trait Broker: Send + Sync + 'static {
     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome;
 
     /// What becomes of deliveries to a subscription to `destination` whose client reads too slowly.
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
+    /// It is asked at each SUBSCRIBE, and the answer is kept with the subscription.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
         let _ = destination;
-        SlowConsumer::default()
+        SlowConsumer::shared_default()
     }
 
     /// When [`handle_deadline`](Self::handle_deadline) wants to be called next. It is asked again

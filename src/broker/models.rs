@@ -10,8 +10,8 @@ use loom::thread;
 use crate::session::{Delivery, SubscriptionKey};
 
 use super::{
-    Broker, Destination, Host, MemoryBroker, Message, Outlet, Router, Settle, Settlement,
-    Subscriber, SubscriberId, Taken, Turn, Work,
+    Broker, Destination, DestinationRules, HistoryRequest, Host, MemoryBroker, Message, Outlet,
+    Router, Settle, Settlement, Subscriber, SubscriberId, Taken, Turn, Work,
 };
 
 /// Keeps the bodies and tags of what it is delivered. Its lock is none of loom's: nothing can come
@@ -93,7 +93,7 @@ fn who_joins_gets_a_whole_end_and_who_leaves_a_whole_beginning() {
             })
         };
         let late = Arc::<Recorder>::default();
-        router.subscribe(&room, Subscriber::new(id(2), late.clone()));
+        router.subscribe(&room, Subscriber::new(id(2), late.clone()), &mut turn());
         router.unsubscribe(&room, id(1));
         join(vec![publisher]);
         route(&router, &room, &["3"]);
@@ -116,7 +116,7 @@ fn the_last_one_leaving_and_the_first_one_joining_lose_no_message_between_them()
             thread::spawn(move || route(&router, &room, &["1"]))
         };
         let late = Arc::<Recorder>::default();
-        router.subscribe(&room, Subscriber::new(id(2), late.clone()));
+        router.subscribe(&room, Subscriber::new(id(2), late.clone()), &mut turn());
         route(&router, &room, &["2"]);
         join(vec![publisher]);
         assert!(leaver.join().is_ok());
@@ -128,6 +128,54 @@ fn the_last_one_leaving_and_the_first_one_joining_lose_no_message_between_them()
 }
 
 #[test]
+fn who_joins_with_history_gets_everything_once() {
+    model(2, || {
+        let mut rules = DestinationRules::default();
+        rules.add("/topic/**,history=10".parse().expect("a rule"));
+        let router = Arc::new(Router::with_history(Arc::new(rules), 1 << 20));
+        let room = destination("/topic/room");
+        let publisher = {
+            let (router, room) = (Arc::clone(&router), room.clone());
+            thread::spawn(move || {
+                for body in ["1", "2"] {
+                    route(&router, &room, &[body]);
+                }
+            })
+        };
+        let late = Arc::<Recorder>::default();
+        let subscriber = Subscriber::new(id(1), late.clone());
+        let subscriber = subscriber.with_history(Some(HistoryRequest::Last(10)));
+        router.subscribe(&room, subscriber, &mut turn());
+        join(vec![publisher]);
+        route(&router, &room, &["3"]);
+        assert_eq!(late.bodies(), ["1", "2", "3"]);
+    });
+}
+
+#[test]
+fn who_joins_a_pattern_gets_a_whole_end() {
+    model(2, || {
+        let (router, room, stays) = router_with_a_member();
+        let publisher = {
+            let (router, room) = (Arc::clone(&router), room.clone());
+            thread::spawn(move || {
+                for body in ["1", "2"] {
+                    route(&router, &room, &[body]);
+                }
+            })
+        };
+        let late = Arc::<Recorder>::default();
+        let pattern = destination("/topic/*");
+        router.subscribe(&pattern, Subscriber::new(id(2), late.clone()), &mut turn());
+        join(vec![publisher]);
+        route(&router, &room, &["3"]);
+        assert_eq!(stays.bodies(), ["1", "2", "3"]);
+        assert!(["1", "2", "3"].ends_with(&texts(&late.bodies())), "{:?}", late.bodies());
+        assert_eq!(late.bodies().last().map(String::as_str), Some("3"));
+    });
+}
+
+#[test]
 fn a_flush_that_is_lost_leaves_nothing_behind() {
     model(2, || {
         let (router, room, member) = router_with_a_member();
@@ -135,7 +183,7 @@ fn a_flush_that_is_lost_leaves_nothing_behind() {
         // More members than one turn's budget: the rest is handed over, and lost there.
         let crowd = Arc::<Recorder>::default();
         for connection in 2..4 {
-            router.subscribe(&room, Subscriber::new(id(connection), crowd.clone()));
+            router.subscribe(&room, Subscriber::new(id(connection), crowd.clone()), &mut turn());
         }
         let other = {
             let (router, room) = (Arc::clone(&router), room.clone());
@@ -163,7 +211,7 @@ fn an_outlet_that_panics_takes_nothing_from_the_others() {
     model(2, || {
         let (router, room, member) = router_with_a_member();
         let bad = Arc::new(Recorder { panics_at: Some("1"), ..Recorder::default() });
-        router.subscribe(&room, Subscriber::new(id(2), bad));
+        router.subscribe(&room, Subscriber::new(id(2), bad), &mut turn());
         let other = {
             let (router, room) = (Arc::clone(&router), room.clone());
             thread::spawn(move || route(&router, &room, &["1"]))
@@ -215,7 +263,7 @@ fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
 fn router_with_a_member() -> (Arc<Router>, Destination, Arc<Recorder>) {
     let (router, room) = (Arc::new(Router::new()), destination("/topic/room"));
     let member = Arc::<Recorder>::default();
-    router.subscribe(&room, Subscriber::new(id(1), member.clone()));
+    router.subscribe(&room, Subscriber::new(id(1), member.clone()), &mut turn());
     (router, room, member)
 }
 

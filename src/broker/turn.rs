@@ -27,6 +27,8 @@ use super::router::Channel;
 #[derive(Debug)]
 pub struct Turn {
     now: Instant,
+    /// Whose turn it is, if that is known.
+    publisher: Option<u64>,
     /// The destinations touched, some perhaps twice. Nearly always one, which then costs no
     /// allocation.
     first: Option<Arc<Channel>>,
@@ -36,7 +38,15 @@ pub struct Turn {
 impl Turn {
     /// Begins a turn at this instant.
     pub fn new(now: Instant) -> Self {
-        Self { now, first: None, others: Vec::new() }
+        Self { now, publisher: None, first: None, others: Vec::new() }
+    }
+
+    /// Says whose turn it is, by any number: where several publish at one destination, its flush may
+    /// be handed to the [`Host`](super::Host), to take along what the others are about to publish.
+    #[must_use]
+    pub fn with_publisher(mut self, publisher: u64) -> Self {
+        self.publisher = Some(publisher);
+        self
     }
 
     /// The instant that the turn began.
@@ -63,7 +73,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         for channel in self.first.take().into_iter().chain(self.others.drain(..)) {
-            channel.flush(self.now);
+            channel.flush(self.publisher, self.now);
         }
     }
 }

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+#[cfg(feature = "redis")]
+use super::RedisBroker;
 use super::memory::MemoryBrokerBuilder;
 use super::{Broker, BrokerOptions};
 
@@ -90,7 +92,8 @@ pub async fn connect(url: &str, options: BrokerOptions) -> Result<Arc<dyn Broker
         }
         #[cfg(feature = "nats")]
         "nats" | "tls" => Ok(Arc::new(super::NatsBroker::connect(url, options).await?)),
-        // #[cfg(feature = "…")] one arm an engine.
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => Ok(Arc::new(RedisBroker::connect(url, options).await?)),
         other => Err(not_served(other)),
     }
 }

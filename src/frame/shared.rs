@@ -84,6 +84,34 @@ impl SharedMessage {
         }))
     }
 
+    /// A message from a [`tail`](Self::tail) in STOMP 1.2 that another node has written: without
+    /// encoding it anew. `None` where it is none, or is to another destination, or has a header that
+    /// only a server says to a subscriber.
+    #[cfg(feature = "redis")]
+    pub(crate) fn from_tail(destination: &str, tail: &[u8]) -> Option<Self> {
+        let bytes: Box<[u8]> = [b"MESSAGE\n", tail].concat().into();
+        let limits =
+            Limits::default().with_head(usize::MAX).with_headers(usize::MAX).with_body(usize::MAX);
+        let parsed = FrameRef::parse(&bytes, Version::V1_2, &limits, Leniency::strict());
+        let (frame, read) = parsed.ok().flatten()?;
+        let of_a_server = ["subscription", "message-id", "ack", "token"];
+        let known = frame.headers().get("destination").as_deref() == Some(destination)
+            && !of_a_server.iter().any(|name| frame.headers().get(name).is_some());
+        if !known || read != bytes.len() {
+            return None;
+        }
+        let body_length = frame.body().len();
+        let text = std::str::from_utf8(frame.body()).is_ok();
+        let escaped = memchr(b'\\', bytes.get(..bytes.len() - body_length)?).is_some();
+        Some(Self(Arc::new(Inner {
+            newest: Encoded { bytes, omitted: 0 },
+            body_length,
+            text,
+            escaped,
+            older: [OnceLock::new(), OnceLock::new()],
+        })))
+    }
+
     /// The frame from its `destination` header on, to its NUL, as this version writes it.
     pub fn tail(&self, version: Version) -> &[u8] {
         self.encoded(version).bytes.get(COMMAND_LINE..).unwrap_or_default()

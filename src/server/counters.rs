@@ -1,6 +1,8 @@
 use parking_lot::Mutex;
 
-use crate::session::{LeavingCounters, Limit, Refusal, SessionError};
+use crate::session::{Limit, Refusal, SessionError};
+
+use super::outlet::OutletCounters;
 
 /// What a server has counted, over all its connections: see [`Server::counters`].
 ///
@@ -17,6 +19,22 @@ pub struct ServerCounters {
     /// How often delivery to a subscription paused, since its connection had as much unsettled as it
     /// may.
     pub pauses: u64,
+    /// Deliveries dropped to make room for later ones, or because they had waited too long
+    /// ([`SlowConsumerAction::DropOldest`](crate::session::SlowConsumerAction::DropOldest)).
+    pub dropped_oldest: u64,
+    /// Deliveries dropped because there was no room for them
+    /// ([`SlowConsumerAction::DropNewest`](crate::session::SlowConsumerAction::DropNewest)).
+    pub dropped_newest: u64,
+    /// Deliveries dropped for a later one with the same key
+    /// ([`SlowConsumerAction::KeepLatest`](crate::session::SlowConsumerAction::KeepLatest)).
+    pub superseded: u64,
+    /// How often a subscription began to hold its publishers
+    /// ([`SlowConsumerAction::HoldPublisher`](crate::session::SlowConsumerAction::HoldPublisher)).
+    pub holds: u64,
+    /// How often a publisher's write to a socket was not taken whole. What is left of it, and what
+    /// comes after it, is written by the connection's own task: a client that has stopped reading
+    /// costs one.
+    pub failed_writes: u64,
     /// Connections ended by an ERROR, whatever for.
     pub errors: u64,
     /// By the place of the limit in [`Limit::ALL`].
@@ -53,12 +71,17 @@ impl Counters {
     }
 
     /// Adds what one connection has counted.
-    pub(super) fn add(&self, counted: LeavingCounters) {
+    pub(super) fn add(&self, counted: OutletCounters) {
         let totals = &mut *self.0.lock();
-        totals.messages += counted.messages;
-        totals.headers_left_out += counted.headers_left_out;
-        totals.settled_before += counted.settled_before;
-        totals.pauses += counted.pauses;
+        totals.messages += counted.leaving.messages;
+        totals.headers_left_out += counted.leaving.headers_left_out;
+        totals.settled_before += counted.leaving.settled_before;
+        totals.pauses += counted.leaving.pauses;
+        totals.dropped_oldest += counted.leaving.dropped_oldest;
+        totals.dropped_newest += counted.leaving.dropped_newest;
+        totals.superseded += counted.leaving.superseded;
+        totals.holds += counted.leaving.holds;
+        totals.failed_writes += counted.failed_writes;
     }
 
     pub(super) fn totals(&self) -> ServerCounters {

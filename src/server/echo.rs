@@ -1,12 +1,13 @@
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 
 use crate::websocket::{CloseCode, FrameHead, Incoming, Opcode, ReadError, Reader};
 
-use super::connections::Phase;
+use super::connections::{Admission, Phase};
 use super::lent::Lent;
 use super::linger::Linger;
 use super::shared::Shared;
@@ -22,17 +23,22 @@ struct Echo {
     out: BytesMut,
 }
 
-/// Echoes until the client closes, or the server stops.
+/// Echoes until the client closes, or the server stops. `admission` is given back then.
 pub(super) async fn serve(
     socket: Socket,
-    shared: &Shared,
+    shared: Arc<Shared>,
     already_read: Vec<u8>,
-) -> io::Result<()> {
+    admission: Admission,
+) {
     let reader = Reader::new(MESSAGE_LIMIT, already_read);
     let mut echo = Echo { socket, reader, out: BytesMut::new() };
     let mut phases = shared.connections.phases();
     tokio::select! {
-        served = poll_fn(|context| echo.poll(context)) => served?,
+        served = poll_fn(|context| echo.poll(context)) => {
+            if served.is_err() {
+                return;
+            }
+        }
         () = phases.reach(Phase::Draining) => {
             echo.close(CloseCode::Restart, "server restart");
         }
@@ -44,7 +50,7 @@ pub(super) async fn serve(
         ended = tokio::time::timeout(shared.settings.linger, ended) => drop(ended),
         () = phases.reach(Phase::Cut) => {}
     }
-    Ok(())
+    drop(admission);
 }
 
 impl Echo {

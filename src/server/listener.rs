@@ -1,5 +1,6 @@
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,9 +64,13 @@ pub(super) async fn websocket(shared: Arc<Shared>, listener: TcpListener, paths:
     let endpoints = Arc::new(Endpoints::new(&shared, paths));
     accept(&shared, listener, |stream, peer, admission| {
         let (shared, endpoints) = (Arc::clone(&shared), Arc::clone(&endpoints));
+        // In a box of its own: a task has room for the largest of what it does, as long as it runs.
+        let opening = Box::pin(open(shared, endpoints, stream, peer, admission));
         async move {
             // A client that fails here has been answered, or has gone.
-            drop(endpoints.open(&shared, stream, peer, admission).await);
+            if let Ok(Some(serving)) = opening.await {
+                serving.await;
+            }
         }
     })
     .await;
@@ -79,7 +84,10 @@ pub(super) async fn tcp(shared: Arc<Shared>, listener: TcpListener) {
             match admission {
                 Ok(admission) => connection::serve_tcp(&shared, stream, admission, peer).await,
                 // A client that fails here has been answered, or has gone.
-                Err(rejection) => drop(turn_away(&shared, stream, &error_frame(&rejection)).await),
+                Err(rejection) => {
+                    let words = error_frame(&rejection);
+                    drop(Box::pin(turn_away(&shared, stream, &words)).await);
+                }
             }
         }
     })
@@ -142,41 +150,48 @@ impl Endpoints {
             _ => (Protocol::Stomp, &self.stomp),
         }
     }
+}
 
-    /// Reads the request of a connection, answers it, and serves what it asked for.
-    async fn open(
-        &self,
-        shared: &Arc<Shared>,
-        mut stream: TcpStream,
-        peer: SocketAddr,
-        admission: Result<Admission, Rejection>,
-    ) -> io::Result<()> {
-        let mut phases = shared.connections.phases();
-        let read = tokio::select! {
-            read = read_head(shared, &mut stream) => read?,
-            () = phases.reach(Phase::Draining) => Err(Connections::draining_now()),
-        };
-        // The request is read also where it is refused already, or the answer could be lost.
-        let request = read.and_then(|read| Ok((read, admission?))).and_then(|(read, admission)| {
-            let (protocol, upgrade) = self.at(read.head.request.uri().path());
-            Ok((upgrade.check(read.head.request)?, protocol, read.rest, admission))
-        });
-        let (accepted, protocol, rest, admission) = match request {
-            Ok(request) => request,
-            Err(rejection) => return reject(shared, stream, &rejection).await,
-        };
-        let mut response = BytesMut::new();
-        accepted.write_response(&mut response);
-        stream.write_all(&response).await?;
-        let socket = Socket::tcp(stream);
-        if protocol == Protocol::Echo {
-            return echo::serve(socket, shared, rest).await;
+/// Serves a WebSocket to its end.
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Reads the request of a connection and answers it. `None` if it was refused.
+async fn open(
+    shared: Arc<Shared>,
+    endpoints: Arc<Endpoints>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    admission: Result<Admission, Rejection>,
+) -> io::Result<Option<Serving>> {
+    let mut phases = shared.connections.phases();
+    let read = tokio::select! {
+        read = read_head(&shared, &mut stream) => read?,
+        () = phases.reach(Phase::Draining) => Err(Connections::draining_now()),
+    };
+    // The request is read also where it is refused already, or the answer could be lost.
+    let request = read.and_then(|read| Ok((read, admission?))).and_then(|(read, admission)| {
+        let (protocol, upgrade) = endpoints.at(read.head.request.uri().path());
+        Ok((upgrade.check(read.head.request)?, protocol, read.rest, admission))
+    });
+    let (accepted, protocol, rest, admission) = match request {
+        Ok(request) => request,
+        Err(rejection) => {
+            reject(&shared, stream, &rejection).await?;
+            return Ok(None);
         }
-        let upgrade = Some(Arc::new(accepted.into_parts()));
-        let origin = Origin { upgrade, peer: Some(peer) };
-        connection::serve_websocket(shared, socket, admission, origin, rest).await;
-        Ok(())
-    }
+    };
+    let mut response = BytesMut::new();
+    accepted.write_response(&mut response);
+    stream.write_all(&response).await?;
+    let socket = Socket::tcp(stream);
+    Ok(Some(match protocol {
+        Protocol::Echo => Box::pin(echo::serve(socket, shared, rest, admission)),
+        Protocol::Stomp => {
+            let upgrade = Some(Arc::new(accepted.into_parts()));
+            let origin = Origin { upgrade, peer: Some(peer) };
+            Box::pin(connection::serve_websocket(&shared, socket, admission, origin, rest))
+        }
+    }))
 }
 
 /// A request, and what came behind it.

@@ -8,7 +8,9 @@ use bytes::BytesMut;
 
 use crate::broker::{Outlet, Taken};
 use crate::locks::Mutex;
-use crate::session::{Delivery, Leaving, Refusal, SessionSettings, SubscriptionKey};
+use crate::session::{
+    Delivery, Leaving, LeavingCounters, Refusal, SessionSettings, SubscriptionKey,
+};
 use crate::websocket::Opcode;
 
 use super::socket::Socket;
@@ -49,13 +51,25 @@ struct State {
     blocked_since: Instant,
     /// How much it has taken since then.
     progress: usize,
-    /// Subscriptions for which something waited that the broker must be told of: messages of a queue
-    /// or of history.
+    /// Subscriptions for which something waits that the broker must be told of when it is written.
     stalled: Vec<SubscriptionKey>,
+    /// Subscriptions that hold their publishers, which the broker must be told of when they do no
+    /// longer.
+    full: Vec<SubscriptionKey>,
+    /// How often a write of a publisher was not taken whole.
+    failed_writes: u64,
     /// Wakes the connection's task.
     owner: Waker,
     /// What the connection's task has to know.
     notice: Option<Notice>,
+}
+
+/// What was counted on one connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OutletCounters {
+    pub(super) leaving: LeavingCounters,
+    /// How often a write of a publisher was not taken whole.
+    pub(super) failed_writes: u64,
 }
 
 /// Something that the connection's task must deal with.
@@ -84,6 +98,8 @@ impl ConnectionOutlet {
             blocked_since: now,
             progress: 0,
             stalled: Vec::new(),
+            full: Vec::new(),
+            failed_writes: 0,
             owner: Waker::noop().clone(),
             notice: None,
         };
@@ -123,19 +139,30 @@ impl ConnectionOutlet {
         state.notice.take()
     }
 
-    /// The subscriptions that the broker waits for and for which nothing waits any more, with their
-    /// destinations. The owner asks after each time that it has worked on the connection.
+    /// The subscriptions that the broker must be told of, with their destinations: those to queues or
+    /// to history for which nothing waits any more, and those that hold their publishers no longer.
+    /// The owner asks after each time that it has worked on the connection.
     pub(super) fn resumed(&self) -> Vec<(SubscriptionKey, Box<str>)> {
         let state = &mut *self.state.lock();
-        if state.blocked || state.stalled.is_empty() {
+        if state.stalled.is_empty() && state.full.is_empty() {
             return Vec::new();
         }
         let leaving = &mut state.leaving;
-        state.stalled.retain(|key| leaving.is_live(*key));
-        let active = |key: &mut SubscriptionKey| leaving.active_destination(*key).is_some();
-        let resumed: Vec<_> = state.stalled.extract_if(.., active).collect();
-        let destination = |key| Some((key, state.leaving.active_destination(key)?.into()));
+        let mut resumed: Vec<_> = state.full.extract_if(.., |key| !leaving.is_full(*key)).collect();
+        if !state.blocked {
+            state.stalled.retain(|key| leaving.is_live(*key));
+            let active = |key: &mut SubscriptionKey| leaving.active_destination(*key).is_some();
+            resumed.extend(state.stalled.extract_if(.., active));
+        }
+        let destination = |key| Some((key, state.leaving.destination(key)?.into()));
         resumed.into_iter().filter_map(destination).collect()
+    }
+
+    /// What was counted since this was last asked.
+    pub(super) fn take_counters(&self) -> OutletCounters {
+        let state = &mut *self.state.lock();
+        let failed_writes = std::mem::take(&mut state.failed_writes);
+        OutletCounters { leaving: state.leaving.take_counters(), failed_writes }
     }
 
     /// Since when the socket has taken nothing worth mentioning of what waits.
@@ -155,7 +182,13 @@ impl ConnectionOutlet {
             // Asking arms the wake-up, before anything is taken and before being blocked can end.
             ready!(self.socket.poll_writable(context))?;
             let took = with_scratch(|scratch| {
-                state.leaving.take(scratch, WRITE, now);
+                // What was left over goes alone: a socket that takes none of it gives no reason to
+                // encode more, which no policy could drop.
+                let most = match state.leaving.encoded_bytes() {
+                    0 => WRITE,
+                    left_over => left_over.min(WRITE),
+                };
+                state.leaving.take(scratch, most, now);
                 let took = write_some(&self.socket, context, scratch)?;
                 state.leaving.put_back(scratch.get(took..).unwrap_or_default());
                 io::Result::Ok(took)
@@ -179,20 +212,20 @@ impl Outlet for ConnectionOutlet {
     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
         let state = &mut *self.state.lock();
         let taken = if state.blocked || state.leaving.holds(to, deliveries.len()) {
-            let taken = state.keep(to, deliveries);
+            let taken = state.keep(to, deliveries, now);
             // Those that are not held back go at once.
             state.flush(&self.socket, now);
             taken
         } else {
             state.write_deliveries(&self.socket, to, deliveries, now)
         };
-        // Only deliveries of queues have tags.
-        let is_awaited = |delivery: &Delivery| delivery.tag() != 0 || delivery.is_retained();
-        if taken == Taken::Queued
-            && deliveries.first().is_some_and(is_awaited)
-            && !state.stalled.contains(&to)
-        {
-            state.stalled.push(to);
+        if matches!(taken, Taken::Queued | Taken::Full) {
+            if deliveries.first().is_some_and(is_pulled) {
+                note(&mut state.stalled, to);
+            }
+            if taken == Taken::Full {
+                note(&mut state.full, to);
+            }
         }
         taken
     }
@@ -231,7 +264,9 @@ impl State {
                 deliveries = deliveries.get(encoded..).unwrap_or_default();
                 match self.write(socket, scratch, now) {
                     Taken::Written => {}
-                    Taken::Queued if !deliveries.is_empty() => return self.keep(to, deliveries),
+                    Taken::Queued if !deliveries.is_empty() => {
+                        return self.keep(to, deliveries, now);
+                    }
                     taken => return taken,
                 }
             }
@@ -239,9 +274,18 @@ impl State {
         })
     }
 
-    /// Keeps deliveries for later; too many of them end the connection.
-    fn keep(&mut self, to: SubscriptionKey, deliveries: &[Delivery]) -> Taken {
-        match self.leaving.deliver(to, deliveries) {
+    /// Keeps deliveries for later. What is done where they are too many is their subscription's
+    /// policy; it may end the connection.
+    fn keep(&mut self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
+        let before = self.leaving.next_overdue();
+        let kept = self.leaving.deliver(to, deliveries, now);
+        // The owner knows the deadline from before, if there was one.
+        let overdue = self.leaving.next_overdue();
+        if overdue.is_some_and(|due| before.is_none_or(|before| due < before)) {
+            self.owner.wake_by_ref();
+        }
+        match kept {
+            Ok(true) if self.leaving.is_full(to) => Taken::Full,
             Ok(true) => Taken::Queued,
             Ok(false) => Taken::Gone,
             Err(slow) => {
@@ -264,6 +308,7 @@ impl State {
             Ok(took) => {
                 self.leaving.put_back(bytes.get(took..).unwrap_or_default());
                 self.blocked = true;
+                self.failed_writes += 1;
                 self.blocked_since = now;
                 self.progress = 0;
                 self.owner.wake_by_ref();
@@ -282,6 +327,18 @@ impl State {
             self.notice = Some(notice);
             self.owner.wake_by_ref();
         }
+    }
+}
+
+/// Whether the broker has more where this came from, and waits to be told that it was written:
+/// messages of queues, which alone have tags, and of history.
+fn is_pulled(delivery: &Delivery) -> bool {
+    delivery.tag() != 0 || delivery.is_retained()
+}
+
+fn note(keys: &mut Vec<SubscriptionKey>, key: SubscriptionKey) {
+    if !keys.contains(&key) {
+        keys.push(key);
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) fn close_code(refusal: &Refusal) -> CloseCode {
         | Some(
             SessionError::Limit { .. }
             | SessionError::SlowConsumer { .. }
+            | SessionError::SlowSubscription { .. }
+            | SessionError::OverdueSubscription { .. }
             | SessionError::NotReading { .. }
             | SessionError::HeartBeatMissed { .. }
             | SessionError::ConnectTimeout { .. },

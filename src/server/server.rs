@@ -14,6 +14,7 @@ use super::connections::Admission;
 use super::listener::{self, WebSocketPaths};
 use super::shared::Shared;
 use super::socket::Socket;
+use super::wire::Wire;
 use super::{Publisher, ServerBuilder, ServerCounters};
 
 /// A STOMP server inside a program: a broker, what the application plugs in, and the connections.
@@ -233,10 +234,19 @@ impl Server {
         self.shared.connections.count()
     }
 
+    /// How many bytes wait in the server for clients to read or to settle, over all connections,
+    /// with what they cost to keep. A message that waits for several is counted for each. It asks
+    /// every connection.
+    pub fn waiting_bytes(&self) -> usize {
+        let waiting = |leaving: &mut Leaving<Wire>| leaving.waiting_bytes() + leaving.held_bytes();
+        let outlets = self.shared.connections.outlets();
+        outlets.iter().map(|outlet| outlet.leaving(waiting)).sum()
+    }
+
     /// What was counted since the server was made.
     pub fn counters(&self) -> ServerCounters {
         for outlet in self.shared.connections.outlets() {
-            self.shared.counters.add(outlet.leaving(Leaving::take_counters));
+            self.shared.counters.add(outlet.take_counters());
         }
         self.shared.counters.totals()
     }

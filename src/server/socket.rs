@@ -5,10 +5,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::locks::Mutex;
+
+/// Whether a read that does not fill its buffer shows that the socket has no more at present: so it
+/// is where readiness is told by its changes (epoll, kqueue).
+const SHORT_READ_EMPTIES: bool = cfg!(all(
+    not(mio_unsupported_force_poll_poll),
+    any(target_os = "linux", target_os = "android", target_vendor = "apple", target_os = "freebsd")
+));
 
 /// The two ends of one connection's bytes. Reading is the owner's; writing is anybody's, under the
 /// lock of the connection's outlet.
@@ -61,7 +68,7 @@ impl Socket {
         match self {
             Self::Tcp(tcp) => loop {
                 ready!(tcp.poll_read_ready(context))?;
-                match tcp.try_read(buffer) {
+                match try_read(tcp, buffer) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
@@ -109,6 +116,22 @@ impl Socket {
             Self::Stream(generic) => generic.lock().stream.as_mut().poll_shutdown(context),
         }
     }
+}
+
+/// Reads what is there. A read that has emptied the socket makes it not ready, so that the next one
+/// waits for more and does not ask the operating system in vain. tokio's own `poll_read` does so too,
+/// but wants the stream mutably, and publishers share it.
+fn try_read(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut last = None;
+    let read = tcp.try_io(Interest::READABLE, || {
+        let read = tcp.try_read(buffer)?;
+        if SHORT_READ_EMPTIES && read > 0 && read < buffer.len() {
+            last = Some(read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    });
+    last.map_or(read, Ok)
 }
 
 impl Generic {

@@ -136,6 +136,31 @@ pub enum SessionError {
         /// Bytes that may.
         limit: usize,
     },
+    /// More waits for one subscription than may
+    /// ([`SlowConsumerAction::Close`](super::SlowConsumerAction::Close)).
+    #[error(
+        "{waiting} bytes wait for the subscription {id:?}, at most {limit} may; it reads too slowly"
+    )]
+    SlowSubscription {
+        /// Its id, or its destination where it has none.
+        id: String,
+        /// Bytes that wait.
+        waiting: usize,
+        /// Bytes that may.
+        limit: usize,
+    },
+    /// Deliveries to one subscription have waited, or have held their publishers, for longer than
+    /// they may ([`SlowConsumer::time`](super::SlowConsumer::time)).
+    #[error(
+        "what waits for the subscription {id:?} has waited for {} ms; it reads, or settles, too slowly",
+        .limit.as_millis()
+    )]
+    OverdueSubscription {
+        /// Its id, or its destination where it has none.
+        id: String,
+        /// How long deliveries may wait, or hold their publishers.
+        limit: Duration,
+    },
     /// The peer has read nothing of what waits for it for too long.
     #[error(
         "nothing of what waits for this connection was read for {} ms; read as fast as you subscribe",
@@ -185,7 +210,10 @@ impl SessionError {
             Self::SettledBefore { .. } => "settled before",
             Self::TransactionOpen { .. } | Self::UnknownTransaction { .. } => "transaction error",
             Self::Limit { .. } => "limit reached",
-            Self::SlowConsumer { .. } | Self::NotReading { .. } => "slow consumer",
+            Self::SlowConsumer { .. }
+            | Self::SlowSubscription { .. }
+            | Self::OverdueSubscription { .. }
+            | Self::NotReading { .. } => "slow consumer",
             Self::HeartBeatMissed { .. } => "heart-beat missed",
             Self::ConnectTimeout { .. } => "connect timeout",
         }

@@ -13,6 +13,10 @@ struct Unsettled {
     tag: u64,
 }
 
+/// For how many deliveries a ledger keeps room while none is in it: most clients settle a few at a
+/// time, and after a burst the room is given back.
+const KEPT: usize = 8;
+
 impl Ledger {
     /// Notes a delivery; numbers only grow.
     pub(super) fn note(&mut self, number: u64, tag: u64) {
@@ -22,18 +26,28 @@ impl Ledger {
     /// Takes the delivery with this number out, if it is unsettled, and returns its tag.
     pub(super) fn settle(&mut self, number: u64) -> Option<u64> {
         let place = self.place(number)?;
-        self.0.remove(place).map(|unsettled| unsettled.tag)
+        let settled = self.0.remove(place);
+        self.give_back();
+        settled.map(|unsettled| unsettled.tag)
     }
 
     /// Takes out that delivery and all before it (STOMP 1.2, "ACK": cumulative in mode `client`),
     /// if it is unsettled, and returns their tags.
     pub(super) fn settle_up_to(&mut self, number: u64) -> Vec<u64> {
         let count = self.place(number).map_or(0, |place| place + 1);
-        self.0.drain(..count).map(|unsettled| unsettled.tag).collect()
+        let settled = self.0.drain(..count).map(|unsettled| unsettled.tag).collect();
+        self.give_back();
+        settled
     }
 
     pub(super) fn contains(&self, number: u64) -> bool {
         self.place(number).is_some()
+    }
+
+    fn give_back(&mut self) {
+        if self.0.is_empty() && self.0.capacity() > KEPT {
+            self.0 = VecDeque::new();
+        }
     }
 
     fn place(&self, number: u64) -> Option<usize> {

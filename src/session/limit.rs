@@ -41,11 +41,15 @@ pub enum Limit {
     ReadTime,
     /// [`SessionSettings::connect_timeout`](super::SessionSettings::connect_timeout).
     ConnectTime,
+    /// [`SlowConsumer::bytes`](super::SlowConsumer::bytes).
+    SlowConsumerBytes,
+    /// [`SlowConsumer::time`](super::SlowConsumer::time).
+    SlowConsumerTime,
 }
 
 impl Limit {
     /// All limits.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::FrameHead,
         Self::FrameHeaders,
         Self::FrameBody,
@@ -58,6 +62,8 @@ impl Limit {
         Self::WaitingBytes,
         Self::ReadTime,
         Self::ConnectTime,
+        Self::SlowConsumerBytes,
+        Self::SlowConsumerTime,
     ];
 
     /// The name, as it stands beside a counter: `transaction-bytes`.
@@ -75,6 +81,8 @@ impl Limit {
             Self::WaitingBytes => "waiting-bytes",
             Self::ReadTime => "read-time",
             Self::ConnectTime => "connect-time",
+            Self::SlowConsumerBytes => "slow-consumer-bytes",
+            Self::SlowConsumerTime => "slow-consumer-time",
         }
     }
 }
@@ -95,6 +103,8 @@ impl fmt::Display for Limit {
             Self::WaitingBytes => "bytes that wait to be read",
             Self::ReadTime => "seconds without reading",
             Self::ConnectTime => "seconds without CONNECT",
+            Self::SlowConsumerBytes => "bytes that wait for one subscription",
+            Self::SlowConsumerTime => "seconds that deliveries wait for one subscription",
         })
     }
 }
@@ -113,6 +123,8 @@ impl SessionError {
             Self::SlowConsumer { .. } => Some(Limit::WaitingBytes),
             Self::NotReading { .. } => Some(Limit::ReadTime),
             Self::ConnectTimeout { .. } => Some(Limit::ConnectTime),
+            Self::SlowSubscription { .. } => Some(Limit::SlowConsumerBytes),
+            Self::OverdueSubscription { .. } => Some(Limit::SlowConsumerTime),
             _ => None,
         }
     }

@@ -34,8 +34,8 @@
 //! }
 //!
 //! impl Outlet for Connection {
-//!     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], _now: Instant) -> Taken {
-//!         self.leaving(|leaving| match leaving.deliver(to, deliveries) {
+//!     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
+//!         self.leaving(|leaving| match leaving.deliver(to, deliveries, now) {
 //!             Ok(true) => Taken::Queued,
 //!             Ok(false) => Taken::Gone,
 //!             Err(too_slow) => {
@@ -161,6 +161,7 @@
 // `settings.rs`. The other side likewise: `client/requests.rs` and `client/arriving.rs`.
 
 mod ack_mode;
+mod backlog;
 mod client;
 mod delivery;
 mod envelope;

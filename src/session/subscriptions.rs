@@ -1,13 +1,19 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::BytesMut;
 
 use crate::frame::{Command, Encoder, Version};
 
+use super::backlog::Backlog;
 use super::event::{SubscribeFrame, UnsubscribeTarget};
 use super::ledger::Ledger;
-use super::waiting::Counted;
-use super::{AckMode, Limit, SessionError, SessionSettings, SubscriptionKey};
+use super::waiting::WaitingDeliveries;
+use super::{
+    AckMode, Delivery, Limit, SessionError, SessionSettings, SlowConsumer, SlowConsumerAction,
+    SubscriptionKey,
+};
 
 /// The live subscriptions of one connection.
 #[derive(Debug, Default)]
@@ -30,19 +36,86 @@ struct Slot {
 pub(super) struct Subscription {
     pub(super) id: Box<str>,
     /// Whether the client gave it the id; if not, it is the destination.
-    named: bool,
+    pub(super) named: bool,
     pub(super) destination: Box<str>,
     pub(super) ack: AckMode,
     /// How each of its MESSAGE frames begins, up to the value of `message-id`.
     pub(super) prefix: Box<[u8]>,
-    /// What is held back: what came before the broker confirmed the subscription, to be sent after
-    /// its RECEIPT, or what came while the client had too much unsettled. `None` if nothing needs
-    /// to be.
-    pub(super) held: Option<VecDeque<Counted>>,
+    pub(super) flow: Flow,
+    /// Whether deliveries were dropped before the one that comes next.
+    pub(super) gap: bool,
+    /// What becomes of deliveries that wait too long or are too many; `None` leaves it to the bounds
+    /// of the connection.
+    pub(super) slow: Option<Arc<SlowConsumer>>,
+    /// What waits for it, if anything does.
+    pub(super) backlog: Option<Box<Backlog>>,
     /// How many deliveries the client has to settle: those of the ledger, and those that wait to be
     /// written.
     pub(super) unsettled: usize,
     pub(super) ledger: Ledger,
+}
+
+/// Whether deliveries to a subscription may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// They are held back until the broker confirms the subscription, to be sent after its RECEIPT.
+    Unconfirmed,
+    /// They are held back because the client has too much unsettled.
+    Paused,
+    /// They may.
+    Open,
+}
+
+impl Subscription {
+    /// The turn of one of its tickets has come: what is to be sent, if there still is something.
+    pub(super) fn take_turn(&mut self, total: &mut WaitingDeliveries) -> Option<Delivery> {
+        let backlog = self.backlog.as_mut()?;
+        let delivery = backlog.take_turn(total);
+        if let Some(slow) = &self.slow
+            && backlog.live_bytes() <= slow.bytes / 2
+        {
+            backlog.full_since = None;
+        }
+        self.drop_spent();
+        delivery
+    }
+
+    /// Keeps nothing for a subscription that has caught up.
+    pub(super) fn drop_spent(&mut self) {
+        self.backlog.take_if(|backlog| backlog.is_spent());
+    }
+
+    /// When its client will have been too slow for too long, where something is done about that even
+    /// if nothing more comes.
+    pub(super) fn overdue_at(&self) -> Option<Instant> {
+        let (slow, backlog) = (self.slow.as_ref()?, self.backlog.as_ref()?);
+        let since = match slow.action {
+            _ if self.flow == Flow::Unconfirmed => None,
+            SlowConsumerAction::Close | SlowConsumerAction::DropOldest => backlog.oldest_since(),
+            SlowConsumerAction::HoldPublisher => backlog.full_since,
+            SlowConsumerAction::DropNewest | SlowConsumerAction::KeepLatest { .. } => None,
+        };
+        since?.checked_add(slow.time)
+    }
+
+    /// Notes that publishers are to be held from now on, if more waits than may before they are and
+    /// they are not held already. Returns whether it did.
+    pub(super) fn begins_to_hold(&mut self, now: Instant) -> bool {
+        let (Some(slow), Some(backlog)) = (&self.slow, &mut self.backlog) else { return false };
+        let begins = slow.action == SlowConsumerAction::HoldPublisher
+            && self.flow != Flow::Unconfirmed
+            && backlog.live_bytes() > slow.bytes
+            && backlog.full_since.is_none();
+        if begins {
+            backlog.full_since = Some(now);
+        }
+        begins
+    }
+
+    /// Whether publishers are held because of it.
+    pub(super) fn is_full(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.full_since.is_some())
+    }
 }
 
 impl Subscriptions {
@@ -68,6 +141,10 @@ impl Subscriptions {
         let prefix = message_prefix(subscribe.id.as_deref(), version)?;
         self.bytes += bytes;
         let number = self.free.pop().unwrap_or_else(|| {
+            if self.slots.is_empty() {
+                // Most connections have one subscription, and a vector begins with room for four.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Slot::default());
             // The limit on subscriptions is far below.
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -78,7 +155,10 @@ impl Subscriptions {
             destination: subscribe.destination.clone(),
             ack: subscribe.ack,
             prefix,
-            held: Some(VecDeque::new()),
+            flow: Flow::Unconfirmed,
+            gap: false,
+            slow: None,
+            backlog: None,
             unsettled: 0,
             ledger: Ledger::default(),
         };
@@ -156,6 +236,10 @@ impl Subscriptions {
             let key = SubscriptionKey { slot, generation: place.generation };
             place.live.as_ref().map(|subscription| (key, subscription))
         })
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
+        self.slots.iter_mut().filter_map(|slot| slot.live.as_mut())
     }
 }
 

@@ -67,6 +67,10 @@ impl Transactions {
         let transaction = self.open.remove(id).ok_or_else(|| unknown(id))?;
         self.frames -= transaction.operations.len();
         self.bytes -= transaction.bytes;
+        if self.open.is_empty() {
+            // An idle connection keeps no room for what it once had open.
+            self.open = HashMap::new();
+        }
         Ok(transaction.operations)
     }
 }

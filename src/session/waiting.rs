@@ -2,41 +2,59 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use super::{Delivery, SubscriptionKey};
+use super::SubscriptionKey;
 
-/// What waits to be written to one connection, in order and counted in bytes.
+/// What waits to be written to one connection, in its order, and what all of it takes in bytes.
 ///
-/// Deliveries wait as references to the shared message and are encoded when they are written, so
-/// that a slow connection holds no copies, and that what has been unsubscribed meanwhile is never
-/// sent.
+/// Deliveries themselves wait with their subscription (its backlog), where they can be dropped at
+/// once; here they have tickets, which say whose turn it is. A ticket whose delivery was dropped
+/// serves the next one of its subscription.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// Goes before all items: what a write left over, or frames of the session itself.
     first: BytesMut,
     items: VecDeque<WaitingItem>,
-    /// What all of it takes.
-    size: usize,
-    /// What is counted here and held back elsewhere takes.
-    held: usize,
+    /// How many bytes are encoded already.
+    encoded: usize,
+    pub(super) deliveries: WaitingDeliveries,
+}
+
+/// What the deliveries to all subscriptions of a connection take, in bytes.
+#[derive(Debug, Default)]
+pub(super) struct WaitingDeliveries {
+    /// Those whose turn will come.
+    pub(super) released: usize,
+    /// Those that are held back.
+    pub(super) held: usize,
 }
 
 #[derive(Debug)]
-pub(super) enum WaitingItem {
+enum WaitingItem {
     /// Encoded already.
     Bytes(BytesMut),
-    /// To be encoded.
-    Delivery(SubscriptionKey, Counted),
+    /// The next deliveries of a subscription, so many of them.
+    Tickets(SubscriptionKey, usize),
 }
 
-/// A delivery that waits, and what it was counted as. Asked again, the message may say something
-/// else: it grows when it is first encoded for an older version of STOMP.
+/// What is to be written next.
 #[derive(Debug)]
-pub(super) struct Counted {
-    delivery: Delivery,
-    cost: usize,
+pub(super) enum Next {
+    /// These bytes.
+    Bytes(BytesMut),
+    /// The next delivery of this subscription, if there still is one.
+    Delivery(SubscriptionKey),
+}
+
+impl WaitingDeliveries {
+    pub(super) fn is_none(&self) -> bool {
+        self.released == 0 && self.held == 0
+    }
 }
 
 impl Waiting {
+    /// What a ticket takes, in bytes, where the one before it is another subscription's.
+    pub(super) const TICKET: usize = size_of::<WaitingItem>();
+
     /// Appends bytes behind everything that waits.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let bytes = if self.items.is_empty() {
@@ -50,45 +68,27 @@ impl Waiting {
         };
         let before = bytes.len();
         write(bytes);
-        self.size += bytes.len() - before;
+        self.encoded += bytes.len() - before;
     }
 
-    /// Appends a delivery behind everything that waits.
-    pub(super) fn push(&mut self, key: SubscriptionKey, delivery: Delivery) {
-        let counted = Counted::new(delivery);
-        self.size += counted.cost;
-        self.items.push_back(WaitingItem::Delivery(key, counted));
-    }
-
-    /// Counts a delivery that the caller holds back.
-    pub(super) fn hold(&mut self, delivery: Delivery) -> Counted {
-        let counted = Counted::new(delivery);
-        self.held += counted.cost;
-        counted
-    }
-
-    /// Appends a delivery that was [held](Self::hold).
-    pub(super) fn release(&mut self, key: SubscriptionKey, counted: Counted) {
-        self.held -= counted.cost;
-        self.size += counted.cost;
-        self.items.push_back(WaitingItem::Delivery(key, counted));
-    }
-
-    /// Forgets deliveries that were [held](Self::hold).
-    pub(super) fn drop_held(&mut self, held: impl IntoIterator<Item = Counted>) {
-        for counted in held {
-            self.held -= counted.cost;
+    /// Appends a ticket of a subscription behind everything that waits.
+    pub(super) fn push_ticket(&mut self, key: SubscriptionKey) {
+        match self.items.back_mut() {
+            Some(WaitingItem::Tickets(same, count)) if *same == key => *count += 1,
+            _ => self.items.push_back(WaitingItem::Tickets(key, 1)),
         }
     }
 
     /// Takes what goes next: a delivery, or at most `most` bytes, which is at least one.
-    pub(super) fn pop(&mut self, most: usize) -> Option<WaitingItem> {
+    pub(super) fn pop(&mut self, most: usize) -> Option<Next> {
         if self.first.is_empty() {
             match self.items.pop_front() {
                 Some(WaitingItem::Bytes(bytes)) => self.first = bytes,
-                Some(WaitingItem::Delivery(key, counted)) => {
-                    self.size -= counted.cost;
-                    return Some(WaitingItem::Delivery(key, counted));
+                Some(WaitingItem::Tickets(key, count)) => {
+                    if count > 1 {
+                        self.items.push_front(WaitingItem::Tickets(key, count - 1));
+                    }
+                    return Some(Next::Delivery(key));
                 }
                 None => {
                     // An idle connection keeps no buffer.
@@ -102,8 +102,8 @@ impl Waiting {
         } else {
             self.first.split_to(most)
         };
-        self.size -= bytes.len();
-        Some(WaitingItem::Bytes(bytes))
+        self.encoded -= bytes.len();
+        Some(Next::Bytes(bytes))
     }
 
     /// Puts bytes before everything that waits. Costs as much as these bytes, not as what waits.
@@ -115,52 +115,30 @@ impl Waiting {
         if !behind.is_empty() {
             self.items.push_front(WaitingItem::Bytes(behind));
         }
-        self.size += rest.len();
+        self.encoded += rest.len();
     }
 
-    pub(super) fn drop_deliveries(&mut self) {
-        self.items.retain(|item| match item {
-            WaitingItem::Bytes(_) => true,
-            WaitingItem::Delivery(_, counted) => {
-                self.size -= counted.cost;
-                false
-            }
-        });
+    /// Drops all tickets.
+    pub(super) fn drop_tickets(&mut self) {
+        self.items.retain(|item| matches!(item, WaitingItem::Bytes(_)));
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_empty() && self.items.is_empty()
     }
 
-    /// How many bytes all of it takes.
+    /// How many bytes that are encoded already go next.
+    pub(super) fn encoded_first(&self) -> usize {
+        self.first.len()
+    }
+
+    /// How many bytes all of it takes, without the deliveries that are held back.
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.encoded + self.items.len() * Self::TICKET + self.deliveries.released
     }
 
-    /// How many bytes everything would take, what is held elsewhere included, if this waited too.
-    pub(super) fn size_with(&self, delivery: &Delivery) -> usize {
-        self.size + self.held + cost(delivery)
+    /// How many bytes everything takes, what is held back included.
+    pub(super) fn total(&self) -> usize {
+        self.size() + self.deliveries.held
     }
-
-    /// How many bytes the deliveries take that are [held](Self::hold).
-    pub(super) fn held(&self) -> usize {
-        self.held
-    }
-}
-
-impl Counted {
-    fn new(delivery: Delivery) -> Self {
-        let cost = cost(&delivery);
-        Self { delivery, cost }
-    }
-
-    pub(super) fn delivery(&self) -> &Delivery {
-        &self.delivery
-    }
-}
-
-/// What it costs to keep a delivery. The message is shared, and yet counted whole: if this
-/// connection is the only slow one, it is the one that keeps it alive.
-fn cost(delivery: &Delivery) -> usize {
-    size_of::<WaitingItem>() + delivery.message().size()
 }

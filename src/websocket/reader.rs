@@ -1,20 +1,31 @@
+mod input;
+mod spare;
+
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 use thiserror::Error;
 use tungstenite::Message;
 use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::protocol::WebSocketContext;
 
 use super::CloseCode;
+
+use input::{Input, Position};
 
 /// Reads what a client sends over a WebSocket, without owning the socket.
 ///
 /// The stream is lent for each [`read`](Self::read): its read side is the socket, and its write side
 /// takes tungstenite's own answers, each a whole frame: Pongs, and the Close that answers a Close.
+///
+/// Between two messages a reader holds no memory: it reads to a buffer that the readers of a thread
+/// share, and so do they the state of tungstenite.
 #[derive(Debug)]
 pub struct Reader {
-    context: WebSocketContext,
+    limit: usize,
+    position: Position,
+    /// In the middle of a message, or after the last one.
+    context: Option<Box<WebSocketContext>>,
 }
 
 /// What a client sent.
@@ -58,63 +69,85 @@ pub enum ReadError {
 }
 
 impl Reader {
-    /// How much is read at once, in bytes. A connection keeps a buffer of this size while something
-    /// arrives: tungstenite's default of 128 KiB would cost gigabytes at 10,000 connections.
-    pub const BUFFER: usize = 4 * 1024;
+    /// How much is read at once, in bytes: there is a buffer of this size for each thread.
+    pub const BUFFER: usize = 16 * 1024;
 
     /// Reads messages of at most `limit` bytes. `already_read` is what came behind the Upgrade
     /// request.
     pub fn new(limit: usize, already_read: Vec<u8>) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(Self::BUFFER)
-            // Whatever it writes is passed on at once.
-            .write_buffer_size(0)
-            .max_message_size(Some(limit))
-            .max_frame_size(Some(limit));
-        let role = Role::Server;
-        let context = WebSocketContext::from_partially_read(already_read, role, Some(config));
-        Self { context }
+        Self { limit, position: Position::before(already_read), context: None }
     }
 
     /// Sets how large messages may be, in bytes, that have not begun to arrive.
     pub fn set_limit(&mut self, limit: usize) {
-        self.context.set_config(|config| {
-            config.max_message_size = Some(limit);
-            config.max_frame_size = Some(limit);
-        });
+        self.limit = limit;
+        if let Some(context) = &mut self.context {
+            spare::set_limit(context, limit);
+        }
     }
 
     /// Reads the next message; `None` if the socket has no more at present.
+    ///
+    /// The stream is read only when all that it gave before was returned.
     pub fn read(
         &mut self,
         stream: &mut (impl Read + Write),
     ) -> Result<Option<Incoming>, ReadError> {
-        match self.context.read(stream) {
-            Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text.into()))),
-            Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
-            Ok(Message::Ping(_)) => {
-                // Answered now and not before the next read, which may be long after.
-                self.flush(stream)?;
-                Ok(Some(Incoming::Control))
-            }
-            Ok(Message::Pong(_) | Message::Frame(_)) => Ok(Some(Incoming::Control)),
-            Ok(Message::Close(_)) => {
-                self.flush(stream)?;
-                Ok(Some(Incoming::Close))
-            }
-            Err(error) => match ReadError::from(error) {
-                ReadError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-                error => Err(error),
+        let mut input = Input::new(&mut self.position, stream);
+        let mut context = match self.context.take() {
+            Some(context) => context,
+            // Mostly there is nothing, and then no context is needed.
+            None => match input.fill_if_empty() {
+                Ok(true) => spare::lend(self.limit),
+                Ok(false) => return Err(ReadError::Closed),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(error.into()),
             },
+        };
+        let read = read_message(&mut context, &mut input);
+        drop(input);
+        let goes_on = matches!(
+            read,
+            Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Control))
+        );
+        if goes_on && self.position.is_between_messages() {
+            spare::give_back(context, self.position.take_longest());
+        } else {
+            self.context = Some(context);
         }
+        read
     }
+}
 
-    fn flush(&mut self, stream: &mut (impl Read + Write)) -> Result<(), ReadError> {
-        match self.context.flush(stream).map_err(ReadError::from) {
-            // After the answer to a Close it says that the connection is closed.
-            Ok(()) | Err(ReadError::Closed) => Ok(()),
-            Err(error) => Err(error),
+fn read_message(
+    context: &mut WebSocketContext,
+    input: &mut (impl Read + Write),
+) -> Result<Option<Incoming>, ReadError> {
+    match context.read(input) {
+        Ok(Message::Text(text)) => Ok(Some(Incoming::Text(text.into()))),
+        Ok(Message::Binary(bytes)) => Ok(Some(Incoming::Binary(bytes))),
+        Ok(Message::Ping(_)) => {
+            // Answered now and not before the next read, which may be long after.
+            flush(context, input)?;
+            Ok(Some(Incoming::Control))
         }
+        Ok(Message::Pong(_) | Message::Frame(_)) => Ok(Some(Incoming::Control)),
+        Ok(Message::Close(_)) => {
+            flush(context, input)?;
+            Ok(Some(Incoming::Close))
+        }
+        Err(error) => match ReadError::from(error) {
+            ReadError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
+fn flush(context: &mut WebSocketContext, input: &mut (impl Read + Write)) -> Result<(), ReadError> {
+    match context.flush(input).map_err(ReadError::from) {
+        // After the answer to a Close it says that the connection is closed.
+        Ok(()) | Err(ReadError::Closed) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -148,3 +181,6 @@ impl From<tungstenite::Error> for ReadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

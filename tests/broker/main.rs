@@ -9,6 +9,7 @@
 
 mod destinations;
 mod history;
+mod holding;
 mod outcomes;
 mod patterns;
 mod queues;
@@ -16,5 +17,6 @@ mod recorder;
 mod router;
 mod router_model;
 mod storm;
+mod stress;
 mod topics;
 mod transactions;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use stompbox::broker::{Host, Router, Work};
+use stompbox::broker::{Host, Router, Turn, Work};
 
 use crate::recorder::{Recorder, delivery, destination, id, subscriber, turn};
 
@@ -255,6 +255,29 @@ fn a_long_flush_is_handed_over_and_goes_on_in_turns() {
 
     route(&router, ROOM, "3");
     assert_eq!(host.0.lock().len(), 1, "the flush had ended");
+}
+
+#[test]
+fn where_several_publish_to_many_a_flush_gathers() {
+    let publish = |router: &Router, publisher: u64, body: &str, now: Instant| {
+        let mut turn = Turn::new(now).with_publisher(publisher);
+        drop(router.route(&destination(ROOM), delivery(body), &mut turn));
+    };
+    let (outlets, now) = (recorders(8), Instant::now());
+    let router = room(&outlets);
+    let host = Arc::new(Keeping::default());
+    router.attach(host.clone());
+    for body in ["1", "2", "3"] {
+        publish(&router, 1, body, now);
+    }
+    assert_eq!(reached(&outlets), 8, "one publisher waits for nobody");
+    publish(&router, 2, "4", now);
+    publish(&router, 3, "5", now);
+    assert!(outlets.iter().all(|outlet| outlet.bodies() == ["1", "2", "3"]));
+    let work = host.0.lock().pop().expect("one flush for both");
+    assert!(work.run(now).is_none());
+    assert!(host.0.lock().is_empty());
+    assert!(outlets.iter().all(|outlet| outlet.bodies() == ["1", "2", "3", "4", "5"]));
 }
 
 #[test]

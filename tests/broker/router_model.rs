@@ -1,96 +1,257 @@
-//! The router against a naive model: a list of subscriptions, and a list of messages for each.
+//! The router against a naive model: lists of messages, and for each subscription how far it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stompbox::broker::Router;
+use stompbox::broker::{DestinationRules, HistoryRequest, Router, Taken};
 
 use crate::recorder::{Recorder, delivery, destination, id, subscriber, turn};
 
+const DESTINATIONS: [&str; 3] = ["/t/a", "/t/b", "/t/a/x"];
+
+/// Each with the destinations that it matches.
+const PATTERNS: [(&str, [bool; 3]); 3] =
+    [("/t/*", [true, true, false]), ("/t/a/#", [true, false, true]), ("/**", [true, true, true])];
+
+/// What a subscription is to: one of the destinations or one of the patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum To {
+    Destination(usize),
+    Pattern(usize),
+}
+
 #[derive(Debug, Clone)]
 enum Step {
-    Subscribe(u8, u8),
-    Unsubscribe(u8, u8),
-    Route(u8),
+    Subscribe(To, u8, Request),
+    Unsubscribe(To, u8),
+    Route(usize),
+    /// What the outlet of a subscription says from now on.
+    Answer(To, u8, Taken),
+    Resume(To, u8),
     /// The turn ends, and another begins.
     EndTurn,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let (destinations, connections) = (0..3u8, 0..5u8);
-    let step = prop_oneof![
-        2 => (destinations.clone(), connections.clone()).prop_map(|(d, c)| Step::Subscribe(d, c)),
-        1 => (destinations.clone(), connections).prop_map(|(d, c)| Step::Unsubscribe(d, c)),
-        3 => destinations.prop_map(Step::Route),
-        1 => Just(Step::EndTurn),
-    ];
-    prop::collection::vec(step, 0..80)
+/// What is asked for of history.
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    Nothing,
+    Last(usize),
+    After(usize),
 }
 
-/// What each subscriber got, by destination and connection.
-type Delivered = BTreeMap<(u8, u8), Vec<String>>;
+impl To {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Destination(number) => DESTINATIONS[number],
+            Self::Pattern(number) => PATTERNS[number].0,
+        }
+    }
 
-/// A message goes to whoever was there when it was routed and still is when the turn ends.
-#[derive(Default)]
-struct Model {
-    /// What a live subscription will get at the end of the turn.
-    live: BTreeMap<(u8, u8), Vec<String>>,
-    delivered: Delivered,
-}
-
-impl Model {
-    fn step(&mut self, step: &Step, body: &str) {
-        match *step {
-            Step::Subscribe(d, c) => drop(self.live.entry((d, c)).or_default()),
-            Step::Unsubscribe(d, c) => drop(self.live.remove(&(d, c))),
-            Step::Route(d) => {
-                let those = self.live.iter_mut().filter(|((other, _), _)| *other == d);
-                those.for_each(|(_, waiting)| waiting.push(body.to_owned()));
-            }
-            Step::EndTurn => {
-                for (who, waiting) in &mut self.live {
-                    self.delivered.entry(*who).or_default().append(waiting);
-                }
-            }
+    fn matches(self, destination: usize) -> bool {
+        match self {
+            Self::Destination(number) => number == destination,
+            Self::Pattern(number) => PATTERNS[number].1[destination],
         }
     }
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let to = || {
+        prop_oneof![
+            3 => (0..DESTINATIONS.len()).prop_map(To::Destination),
+            1 => (0..PATTERNS.len()).prop_map(To::Pattern),
+        ]
+    };
+    let connection = || 0..4u8;
+    let request = prop_oneof![
+        Just(Request::Nothing),
+        (0..6usize).prop_map(Request::Last),
+        (0..12usize).prop_map(Request::After),
+    ];
+    let answer = prop_oneof![Just(Taken::Written), Just(Taken::Queued)];
+    let step = prop_oneof![
+        3 => (to(), connection(), request).prop_map(|(to, c, it)| Step::Subscribe(to, c, it)),
+        1 => (to(), connection()).prop_map(|(to, c)| Step::Unsubscribe(to, c)),
+        6 => (0..DESTINATIONS.len()).prop_map(Step::Route),
+        1 => (to(), connection(), answer).prop_map(|(to, c, it)| Step::Answer(to, c, it)),
+        1 => (to(), connection()).prop_map(|(to, c)| Step::Resume(to, c)),
+        3 => Just(Step::EndTurn),
+    ];
+    prop::collection::vec(step, 0..100)
+}
+
+type Who = (To, u8);
+
+/// A message goes to whoever was there when it was routed and still is when the turn ends. Whoever
+/// asked for history reads what is kept at the end of the turn, unless its outlet kept something of
+/// that and was not resumed.
+struct Model {
+    /// How many messages each destination keeps.
+    kept: usize,
+    routed: [Vec<String>; DESTINATIONS.len()],
+    live: BTreeMap<Who, Subscription>,
+    /// What each got; a `!` is before what said that messages are missing.
+    delivered: BTreeMap<Who, Vec<String>>,
+}
+
+struct Subscription {
+    /// The next message of each destination that it is delivered.
+    next: [usize; DESTINATIONS.len()],
+    gap: bool,
+    reads: bool,
+    waits: bool,
+    answer: Taken,
+}
+
+impl Model {
+    fn first_kept(&self, destination: usize) -> usize {
+        self.routed[destination].len().saturating_sub(self.kept)
+    }
+
+    fn subscribe(&mut self, who: Who, request: Request, answer: Taken) {
+        let mut next = std::array::from_fn(|destination| self.routed[destination].len());
+        let mut gap = false;
+        let mut reads = false;
+        if let To::Destination(destination) = who.0 {
+            let (first, end) = (self.first_kept(destination), next[destination]);
+            next[destination] = match request {
+                Request::Nothing => end,
+                Request::Last(count) => end.saturating_sub(count).max(first),
+                Request::After(last) if self.kept > 0 && (first..=end).contains(&(last + 1)) => {
+                    last + 1
+                }
+                Request::After(_) => {
+                    gap = true;
+                    first
+                }
+            };
+            reads = next[destination] < end;
+        }
+        self.live.insert(who, Subscription { next, gap, reads, waits: false, answer });
+    }
+
+    fn end_turn(&mut self) {
+        for ((to, connection), live) in &mut self.live {
+            for (destination, routed) in self.routed.iter().enumerate() {
+                if !to.matches(destination) || live.waits {
+                    continue;
+                }
+                let next = &mut live.next[destination];
+                let first = routed.len().saturating_sub(self.kept);
+                if live.reads && *next < first {
+                    *next = first;
+                    live.gap = true;
+                }
+                let delivered = self.delivered.entry((*to, *connection)).or_default();
+                for body in &routed[*next..] {
+                    let gap = if std::mem::take(&mut live.gap) { "!" } else { "" };
+                    delivered.push(format!("{gap}{body}"));
+                }
+                // Everything that is kept fits one slice.
+                live.waits = live.reads && *next < routed.len() && live.answer == Taken::Queued;
+                live.reads = live.waits;
+                *next = routed.len();
+            }
+        }
+    }
+
+    fn others(&self, who: Who) -> usize {
+        self.live.keys().filter(|other| other.0 == who.0 && **other != who).count()
+    }
+}
+
+fn subscription(
+    who: Who,
+    outlet: &Arc<Recorder>,
+    request: Request,
+) -> stompbox::broker::Subscriber {
+    let is_pattern = matches!(who.0, To::Pattern(_));
+    let request = match request {
+        Request::Nothing => None,
+        _ if is_pattern => None,
+        Request::Last(count) => Some(HistoryRequest::Last(count as u64)),
+        Request::After(last) => Some(HistoryRequest::After(format!("0-{last}").into())),
+    };
+    subscriber(who.1.into(), outlet).with_history(request)
+}
+
 proptest! {
     #[test]
-    fn the_router_does_what_a_list_would_do(mut steps in steps()) {
+    fn the_router_does_what_a_list_would_do(
+        kept in prop_oneof![Just(0usize), Just(3)],
+        mut steps in steps(),
+    ) {
         steps.push(Step::EndTurn);
-        let router = Router::new();
-        let name = |d: u8| destination(&format!("/topic/{d}"));
-        let mut outlets: BTreeMap<(u8, u8), Arc<Recorder>> = BTreeMap::new();
-        let mut model = Model::default();
+        let mut rules = DestinationRules::default();
+        rules.add(format!("/t/**,history={kept}").parse().unwrap());
+        let router = Router::with_history(Arc::new(rules), usize::MAX);
+        let mut outlets: BTreeMap<Who, Arc<Recorder>> = BTreeMap::new();
+        let (routed, live) = (std::array::from_fn(|_| Vec::new()), BTreeMap::new());
+        let mut model = Model { kept, routed, live, delivered: BTreeMap::new() };
         let mut current = turn();
-        for (number, step) in steps.iter().enumerate() {
-            let body = number.to_string();
-            match *step {
-                Step::Subscribe(d, c) if model.live.contains_key(&(d, c)) => continue,
-                Step::Subscribe(d, c) => {
-                    let outlet = outlets.entry((d, c)).or_insert_with(Recorder::new);
-                    let first = !model.live.keys().any(|(other, _)| *other == d);
-                    prop_assert_eq!(router.subscribe(&name(d), subscriber(c.into(), outlet), &mut turn()), first);
+        for (number, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Subscribe(to, c, _) if model.live.contains_key(&(to, c)) => {}
+                Step::Subscribe(to, c, request) => {
+                    let who = (to, c);
+                    let outlet = outlets.entry(who).or_insert_with(Recorder::new);
+                    outlet.answer(Taken::Written);
+                    let first = router.subscribe(
+                        &destination(to.name()),
+                        subscription(who, outlet, request),
+                        &mut current,
+                    );
+                    prop_assert_eq!(first, model.others(who) == 0);
+                    model.subscribe(who, request, Taken::Written);
                 }
-                Step::Unsubscribe(d, c) => {
-                    let others = model.live.keys().filter(|who| who.0 == d && who.1 != c).count();
-                    let last = model.live.contains_key(&(d, c)) && others == 0;
-                    prop_assert_eq!(router.unsubscribe(&name(d), id(c.into())), last);
+                Step::Unsubscribe(to, c) => {
+                    let there = model.live.remove(&(to, c)).is_some();
+                    let last = there && model.others((to, c)) == 0;
+                    let left = router.unsubscribe(&destination(to.name()), id(c.into()));
+                    prop_assert_eq!(left, last);
                 }
-                Step::Route(d) => drop(router.route(&name(d), delivery(&body), &mut current)),
-                Step::EndTurn => current = turn(),
+                Step::Route(to) => {
+                    let body = number.to_string();
+                    drop(router.route(&destination(DESTINATIONS[to]), delivery(&body), &mut current));
+                    model.routed[to].push(body);
+                }
+                Step::Answer(to, c, answer) => {
+                    if let Some(live) = model.live.get_mut(&(to, c)) {
+                        live.answer = answer;
+                        outlets[&(to, c)].answer(answer);
+                    }
+                }
+                Step::Resume(to, c) => {
+                    router.resume(&destination(to.name()), id(c.into()), &mut current);
+                    if let Some(live) = model.live.get_mut(&(to, c)) {
+                        live.waits = false;
+                    }
+                }
+                Step::EndTurn => {
+                    drop(std::mem::replace(&mut current, turn()));
+                    model.end_turn();
+                }
             }
-            model.step(step, &body);
         }
         for (who, outlet) in outlets {
-            let expected = model.delivered.remove(&who).unwrap_or_default();
-            prop_assert_eq!(outlet.bodies(), expected, "{:?}", who);
+            let got = outlet.got();
+            let got: Vec<_> =
+                got.iter().map(|it| format!("{}{}", if it.gap { "!" } else { "" }, it.body)).collect();
+            let mut expected = model.delivered.remove(&who).unwrap_or_default();
+            let mut got = got;
+            if matches!(who.0, To::Pattern(_)) {
+                // Between destinations there is no order.
+                expected.sort();
+                got.sort();
+            }
+            prop_assert_eq!(got, expected, "{:?}", who);
         }
-        let mut named: Vec<_> = model.live.keys().map(|(d, _)| *d).collect();
-        named.dedup();
-        prop_assert_eq!(router.destinations(), named.len());
+        let in_use = |destination: usize| {
+            let listened = model.live.keys().any(|who| who.0 == To::Destination(destination));
+            listened || (kept > 0 && !model.routed[destination].is_empty())
+        };
+        prop_assert_eq!(router.destinations(), (0..DESTINATIONS.len()).filter(|it| in_use(*it)).count());
     }
 }

@@ -17,13 +17,19 @@ const fn seconds(seconds: u64) -> Duration {
 /// A server with 10 s both ways, and a peer at an embedded connection.
 pub(crate) fn embedded(builder: ServerBuilder) -> (Server, Peer<DuplexStream>) {
     let server = builder.build();
+    let peer = connection(&server);
+    (server, peer)
+}
+
+/// A peer at an embedded connection to a server.
+pub(crate) fn connection(server: &Server) -> Peer<DuplexStream> {
     let (near, far) = tokio::io::duplex(4096);
     let accepted = Upgrade::new().check(super::embedding::request()).unwrap();
     tokio::spawn({
         let server = server.clone();
         async move { server.serve_upgraded(near, accepted).await }
     });
-    (server, Peer::over(far, true))
+    Peer::over(far, true)
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,11 +17,15 @@ mod counting;
 mod embedding;
 mod fan_out;
 mod heart_beats;
+mod history;
+#[cfg(feature = "app")]
+mod idle_memory;
 mod listening;
 mod peer;
 mod queues;
 mod sessions;
 mod shutdown;
+mod slow_consumers;
 #[cfg(feature = "app")]
 mod turns;
 mod web_socket;

@@ -55,6 +55,22 @@ pub(crate) fn delivery(destination: &str, body: &str) -> Delivery {
     Delivery::new(message.into_shared())
 }
 
+/// A SUBSCRIBE whose id is this number, as a session gives it.
+pub(crate) fn subscribe_frame(id: usize, settles: bool) -> SubscribeFrame {
+    let ack = if settles { "client-individual" } else { "auto" };
+    let text = format!(
+        "CONNECT\naccept-version:1.2\n\n\0\
+         SUBSCRIBE\nid:{id}\nack:{ack}\ndestination:/queue/a\n\n\0"
+    );
+    let now = Instant::now();
+    let mut session = ServerSession::new(Arc::new(settings()), now);
+    session.receive(text, now);
+    let Ok(Some(Event::Connect(connect))) = session.next_event() else { panic!("a CONNECT") };
+    let _connected = session.accept(&connect, now);
+    let Ok(Some(Event::Subscribe(it))) = session.next_event() else { panic!("a SUBSCRIBE") };
+    it
+}
+
 impl Client {
     pub(crate) fn new(settings: SessionSettings) -> Self {
         Self::over(Bare, settings)
@@ -116,7 +132,7 @@ impl<E: Envelope> Client<E> {
             self.leaving.deliver_into(key, deliveries, &mut out, usize::MAX, self.now);
             shown(&out)
         } else {
-            self.leaving.deliver(key, deliveries).expect("there is room");
+            self.leaving.deliver(key, deliveries, self.now).expect("there is room");
             self.reads()
         }
     }

@@ -250,10 +250,10 @@ fn c7_an_error_overtakes_the_messages_that_wait() {
     client.says("SUBSCRIBE\nid:a\ndestination:/queue/a\n\n^@");
     let key = client.key("a");
     let message = crate::client::delivery("/queue/a", "x");
-    client.leaving.deliver(key, std::slice::from_ref(&message)).unwrap();
+    client.leaving.deliver(key, std::slice::from_ref(&message), client.now).unwrap();
     let mut out = bytes::BytesMut::new();
     client.leaving.take(&mut out, usize::MAX, client.now);
-    client.leaving.deliver(key, &[message]).unwrap();
+    client.leaving.deliver(key, &[message], client.now).unwrap();
     // The socket took a part of the first one. The rest of it has to go out, the other does not.
     client.leaving.put_back(&out[10..]);
     client.leaving.refuse(&Refusal::new("too slow", "read faster"));

@@ -45,7 +45,7 @@ fn sent(client: &mut Client<Kinds>, bodies: &[&[u8]]) -> Vec<String> {
     let key = client.key("a");
     let deliveries: Vec<_> = bodies.iter().map(|body| of_bytes(body)).collect();
     let (waiting, direct) = deliveries.split_at(1);
-    client.leaving.deliver(key, waiting).unwrap();
+    client.leaving.deliver(key, waiting, client.now).unwrap();
     let mut out = BytesMut::new();
     assert_eq!(
         client.leaving.deliver_into(key, direct, &mut out, usize::MAX, client.now),

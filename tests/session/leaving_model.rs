@@ -9,11 +9,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use stompbox::frame::{Command, Decoder, Leniency, Limits};
 use stompbox::session::{
-    Bare, Delivery, Event, Leaving, MessageName, Receipt, ServerSession, SettleFrame, Settlement,
-    SubscriptionKey,
+    Bare, Delivery, Leaving, MessageName, Receipt, SettleFrame, Settlement, SubscriptionKey,
 };
 
-use crate::client::{delivery, settings};
+use crate::client::{delivery, settings, subscribe_frame};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -115,16 +114,7 @@ impl Model {
 
     fn subscribe(&mut self, settles: bool) {
         let number = self.subscriptions.len();
-        let ack = if settles { "client-individual" } else { "auto" };
-        let text = format!(
-            "CONNECT\naccept-version:1.2\n\n\0\
-             SUBSCRIBE\nid:{number}\nack:{ack}\ndestination:/queue/a\n\n\0"
-        );
-        let mut session = ServerSession::new(Arc::new(settings()), self.now);
-        session.receive(text, self.now);
-        let Ok(Some(Event::Connect(connect))) = session.next_event() else { panic!("a CONNECT") };
-        let _connected = session.accept(&connect, self.now);
-        let Ok(Some(Event::Subscribe(it))) = session.next_event() else { panic!("a SUBSCRIBE") };
+        let it = subscribe_frame(number, settles);
         let key = self.leaving.subscribe(&it).unwrap();
         let (confirmed, live, expected) = (false, true, VecDeque::new());
         self.subscriptions.push(Subscribed { key, settles, confirmed, live, expected });
@@ -162,7 +152,7 @@ impl Model {
             let place = which.index(self.subscriptions.len());
             let deliveries = self.deliveries(place, count);
             let Subscribed { key, live, .. } = self.subscriptions[place];
-            assert_eq!(self.leaving.deliver(key, &deliveries), Ok(live));
+            assert_eq!(self.leaving.deliver(key, &deliveries, self.now), Ok(live));
         }
     }
 

@@ -104,6 +104,14 @@ fn what_is_too_slow_exceeds_a_limit_too() {
     let limit = Duration::from_secs(1);
     for (error, of) in [
         (SessionError::SlowConsumer { waiting: 2, limit: 1 }, Some(Limit::WaitingBytes)),
+        (
+            SessionError::SlowSubscription { id: String::new(), waiting: 2, limit: 1 },
+            Some(Limit::SlowConsumerBytes),
+        ),
+        (
+            SessionError::OverdueSubscription { id: String::new(), limit },
+            Some(Limit::SlowConsumerTime),
+        ),
         (SessionError::NotReading { limit }, Some(Limit::ReadTime)),
         (SessionError::ConnectTimeout { limit }, Some(Limit::ConnectTime)),
         (SessionError::HeartBeatMissed { silence: limit }, None),
@@ -131,7 +139,7 @@ fn what_waits_is_limited() {
     let key = client.key("a");
     let mut taken = 0;
     let error = loop {
-        match client.leaving.deliver(key, std::slice::from_ref(&one)) {
+        match client.leaving.deliver(key, std::slice::from_ref(&one), client.now) {
             Ok(live) => assert!(live),
             Err(error) => break error,
         }
@@ -143,7 +151,7 @@ fn what_waits_is_limited() {
     assert!(waiting > 5_000);
     let read = client.reads();
     assert_eq!(read.matches("MESSAGE\n").count(), taken, "the one that was too much is not taken");
-    assert!(client.leaving.deliver(key, &[one]).unwrap(), "and there is room again");
+    assert!(client.leaving.deliver(key, &[one], client.now).unwrap(), "and there is room again");
 }
 
 /// A client that may have this much unsettled, with two subscriptions.
@@ -202,7 +210,7 @@ fn what_waits_for_the_socket_counts_as_unsettled() {
     let key = client.key("a");
     let three = ["1", "2", "3"].map(|body| delivery("/a", body));
     assert!(client.leaving.holds(key, 3) && !client.leaving.holds(key, 2));
-    assert!(client.leaving.deliver(key, &three).unwrap());
+    assert!(client.leaving.deliver(key, &three, client.now).unwrap());
     assert!(client.leaving.held_bytes() > 0);
     assert_eq!(bodies(&client.reads()), ["1", "2"]);
     client.says("UNSUBSCRIBE\nid:a\n\n^@");
@@ -239,7 +247,7 @@ fn a_message_counts_the_same_when_it_comes_and_when_it_goes() {
         .header("a:b", "c")
         .body("x");
     let delivery = stompbox::session::Delivery::new(message.into_shared());
-    client.leaving.deliver(key, &[delivery.clone(), delivery]).unwrap();
+    client.leaving.deliver(key, &[delivery.clone(), delivery], client.now).unwrap();
     client.reads();
     assert_eq!(client.leaving.waiting_bytes(), 0);
 }
@@ -249,7 +257,7 @@ fn taking_is_bounded_and_cuts_frames_only_where_they_are_cut_again() {
     let mut client = connected_with("1.2", settings());
     client.says("SUBSCRIBE\nid:a\ndestination:/queue/a\n\n^@");
     let key = client.key("a");
-    client.leaving.deliver(key, &[delivery("/queue/a", &"x".repeat(100_000))]).unwrap();
+    client.leaving.deliver(key, &[delivery("/queue/a", &"x".repeat(100_000))], client.now).unwrap();
     let mut out = BytesMut::new();
     client.leaving.take(&mut out, 1_000, client.now);
     assert!(out.len() > 100_000, "a MESSAGE is encoded whole");

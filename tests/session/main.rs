@@ -27,5 +27,7 @@ mod pair_model;
 mod pair_rows;
 mod profiles;
 mod receipts;
+mod slow_consumers;
+mod slow_consumers_model;
 mod subscriptions;
 mod transactions;

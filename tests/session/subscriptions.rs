@@ -105,7 +105,7 @@ fn s7_nothing_follows_the_receipt_of_unsubscribe() {
         client.direct = direct;
         let key = client.key("a");
         // One that waits for the socket, and one that was on its way in another task.
-        client.leaving.deliver(key, &[delivery("/queue/a", "waits")]).unwrap();
+        client.leaving.deliver(key, &[delivery("/queue/a", "waits")], client.now).unwrap();
         let answer = client.says("UNSUBSCRIBE\nid:a\nreceipt:1\n\n^@");
         assert_eq!(answer, "RECEIPT\nreceipt-id:1\n\n^@");
         assert_eq!(client.delivers("a", "on its way"), "");
@@ -117,10 +117,10 @@ fn s7_nothing_follows_the_receipt_of_unsubscribe() {
 fn what_was_on_its_way_to_an_ended_subscription_never_reaches_the_next_one() {
     let mut client = subscribed("1.2", "id:a\ndestination:/queue/a\n");
     let old = client.key("a");
-    client.leaving.deliver(old, &[delivery("/queue/a", "old")]).unwrap();
+    client.leaving.deliver(old, &[delivery("/queue/a", "old")], client.now).unwrap();
     client.says("UNSUBSCRIBE\nid:a\n\n^@SUBSCRIBE\nid:a\ndestination:/queue/a\n\n^@");
     assert_ne!(client.key("a"), old);
-    assert!(!client.leaving.deliver(old, &[delivery("/queue/a", "old")]).unwrap());
+    assert!(!client.leaving.deliver(old, &[delivery("/queue/a", "old")], client.now).unwrap());
     assert_eq!(client.reads(), "");
     assert!(client.delivers("a", "new").ends_with("new^@"));
 }

@@ -118,7 +118,7 @@ impl Broker for Faulty {
         self.broker.commit(operations, turn)
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
         self.broker.slow_consumer(destination)
     }
 

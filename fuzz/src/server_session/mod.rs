@@ -230,7 +230,7 @@ impl Server {
             self.encoded(&out, out.len() / 2);
             return;
         }
-        match self.leaving.deliver(key, &[delivery]) {
+        match self.leaving.deliver(key, &[delivery], self.now) {
             Ok(live) => {
                 assert_eq!(live, takes);
                 if live {

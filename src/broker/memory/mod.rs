@@ -34,9 +34,10 @@ use queues::Queues;
 ///
 /// Prefixes and bounds: [`MemoryBroker::builder`].
 ///
-/// Its outcomes are complete when they are returned, but for one: a SEND to a topic whose subscribers
-/// are still being delivered what came before, more than a few megabytes of it, completes when that
-/// is done, so that whoever waits for it does not run ahead of them.
+/// Its outcomes are complete when they are returned, but for a SEND to a topic whose subscribers
+/// are behind, so that whoever waits for it does not run ahead of them: where more than a few
+/// megabytes are still being delivered it completes when that is done, and where a subscriber's
+/// outlet is [full](super::Taken::Full), when it is not any more.
 #[derive(Debug)]
 pub struct MemoryBroker {
     settings: MemoryBrokerBuilder,
@@ -233,8 +234,8 @@ impl Broker for MemoryBroker {
         }
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.settings.rules.policy(destination).slow_consumer.clone()
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        Arc::clone(&self.settings.rules.policy(destination).slow_consumer)
     }
 
     fn next_deadline(&self) -> Option<Instant> {

@@ -22,8 +22,8 @@ use super::prefixes::Kind;
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
-    Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
-    TransactionGuarantee, Turn,
+    Message, Operation, Outcome, Router, Settle, SlowConsumer, SlowConsumerAction, Subscriber,
+    SubscriberId, TransactionGuarantee, Turn,
 };
 use address::Address;
 use link::Link;
@@ -267,8 +267,16 @@ impl Broker for NatsBroker {
         outcome
     }
 
-    fn slow_consumer(&self, destination: &Destination) -> SlowConsumer {
-        self.options.rules.policy(destination).slow_consumer.clone()
+    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        let policy = &self.options.rules.policy(destination).slow_consumer;
+        match policy.action {
+            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
+                action: SlowConsumerAction::Close,
+                ..SlowConsumer::clone(policy)
+            }),
+            _ => Arc::clone(policy),
+        }
     }
 }
 

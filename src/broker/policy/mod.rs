@@ -9,6 +9,8 @@ pub use queue::{QueueOverflow, QueuePolicy, RejectedPolicy};
 pub use retention::Retention;
 pub use rule::{DestinationRule, DestinationRules, InvalidRule};
 
+use std::sync::Arc;
+
 use crate::session::SlowConsumer;
 
 /// What a broker does at a destination: what it keeps, what it does about slow consumers, and how a
@@ -18,8 +20,9 @@ use crate::session::SlowConsumer;
 pub struct DestinationPolicy {
     /// What a topic keeps for subscribers who come late. Default: nothing.
     pub retention: Retention,
-    /// What becomes of deliveries from a topic to a client that reads too slowly.
-    pub slow_consumer: SlowConsumer,
+    /// What becomes of deliveries from a topic to a client that reads too slowly: all subscriptions
+    /// share it.
+    pub slow_consumer: Arc<SlowConsumer>,
     /// How a queue treats its messages.
     pub queue: QueuePolicy,
 }

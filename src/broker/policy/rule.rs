@@ -1,10 +1,9 @@
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
-#[cfg(doc)]
-use crate::session::SlowConsumer;
-use crate::session::SlowConsumerAction;
+use crate::session::{SlowConsumer, SlowConsumerAction};
 
 use super::super::pattern;
 use super::super::{Destination, DestinationError};
@@ -149,10 +148,10 @@ impl DestinationPolicy {
             "history-age" => self.retention().age = time()?,
             "slow" => {
                 let known = "close, drop-oldest, drop-newest, latest:HEADER or hold";
-                self.slow_consumer.action = slow_action(value).ok_or_else(|| expected(known))?;
+                self.slow().action = slow_action(value).ok_or_else(|| expected(known))?;
             }
-            "slow-bytes" => self.slow_consumer.bytes = bytes()?,
-            "slow-time" => self.slow_consumer.time = time()?,
+            "slow-bytes" => self.slow().bytes = bytes()?,
+            "slow-time" => self.slow().time = time()?,
             "messages" => self.queue.messages = messages()?,
             "bytes" => self.queue.bytes = bytes()?,
             "full" => {
@@ -172,6 +171,10 @@ impl DestinationPolicy {
             other => return Err(InvalidRule::UnknownSetting(other.to_owned())),
         }
         Ok(())
+    }
+
+    fn slow(&mut self) -> &mut SlowConsumer {
+        Arc::make_mut(&mut self.slow_consumer)
     }
 
     /// The retention, which has bounds as soon as one of them is given.
@@ -218,7 +221,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::session::SlowConsumer;
 
     fn policy(text: &str) -> DestinationPolicy {
         text.parse::<DestinationRule>().unwrap().policy
@@ -234,7 +236,7 @@ mod tests {
         assert_eq!(topic.retention, retention);
         let latest = SlowConsumerAction::KeepLatest { key: "symbol".into() };
         let slow = SlowConsumer { action: latest, bytes: 1 << 20, time: Duration::from_secs(2) };
-        assert_eq!(topic.slow_consumer, slow);
+        assert_eq!(*topic.slow_consumer, slow);
 
         let queue = policy(
             "/queue/a,messages=5,bytes=1000,full=drop-oldest,nack=5s,deliveries=3,\

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -8,9 +9,10 @@ use super::super::{
     Completer, Destination, HistoryRequest, Host, Outcome, Subscriber, SubscriberId, Taken,
 };
 use super::batch::{Batch, Pending};
-use super::flush::Flush;
+use super::flush::{Flush, Next, Order};
+use super::gathering::Gathering;
 use super::history::{History, Reading, Slice};
-use super::log::Start;
+use super::log::{Log, Start};
 use super::members::{Member, Members};
 use super::patterns::PatternSet;
 use super::shared::Shared;
@@ -40,8 +42,11 @@ struct State {
     next: u64,
     /// Whether somebody is delivering.
     flushing: bool,
+    gathering: Gathering,
     /// Who waits until there is room again.
     waiters: Vec<Completer>,
+    /// The subscribers that hold the publishers.
+    full: HashSet<SubscriberId>,
     /// What a flush took and was given up with: goes before what is pending.
     left_over: Option<Batch>,
     members: Members,
@@ -56,32 +61,6 @@ struct State {
 /// The channel has been removed, and there may be another one, to which this belongs.
 #[derive(Debug)]
 pub(super) struct Closed<T>(pub(super) T);
-
-/// What there is to do for whoever flushes.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// To deliver a batch.
-    Batch,
-    /// To deliver history to somebody who is reading it.
-    Slice(Slice),
-    /// More history, which was not asked for.
-    Later,
-    /// Nothing: the flush has ended.
-    Ended,
-    /// As `Ended`, and the channel is not used any more.
-    Idle,
-}
-
-/// What a flush does first, where there is both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// A batch.
-    BatchFirst,
-    /// A slice of history.
-    SliceFirst,
-    /// It has no time left for history.
-    NoSlice,
-}
 
 /// How many bytes may wait to be delivered at one destination. What is published beyond that takes
 /// its place all the same, but its outcome is pending: a connection that has many such outcomes is
@@ -179,19 +158,21 @@ impl Channel {
         if state.closed {
             return Err(Closed(delivery));
         }
-        let mut due = None;
+        let mut earlier = false;
         let delivery = match &mut state.history {
             Some(history) => {
                 let delivery = self.with_token(delivery, state.next);
                 history.log.append(delivery.clone(), now, &self.shared.retained);
-                due = history.register();
+                if history.place.is_some() == history.log.is_empty() {
+                    earlier = self.place(history);
+                }
                 delivery
             }
             None => delivery,
         };
         state.pending.push(delivery, self.shared.patterns.joins());
         state.next += 1;
-        let outcome = if state.pending.bytes <= WAITING_BYTES {
+        let outcome = if state.has_room() {
             Outcome::done()
         } else {
             let (completer, outcome) = Outcome::pending();
@@ -199,13 +180,43 @@ impl Channel {
             outcome
         };
         drop(guard);
-        if let Some(due) = due
-            && self.shared.retained.insert(Arc::downgrade(self), due)
-            && let Some(host) = self.shared.host()
-        {
+        if earlier && let Some(host) = self.shared.host() {
             host.deadline_changed();
         }
         Ok(outcome)
+    }
+
+    /// Adds messages to the front of what is kept. Returns false if the channel was closed.
+    #[cfg(feature = "redis")]
+    pub(super) fn prepend(
+        self: &Arc<Self>,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) -> bool {
+        let mut guard = self.state.lock();
+        if guard.closed {
+            return false;
+        }
+        let Some(history) = &mut guard.history else { return true };
+        history.log.prepend(older, lost, now, &self.shared.retained);
+        let earlier = self.place(history);
+        drop(guard);
+        if earlier && let Some(host) = self.shared.host() {
+            host.deadline_changed();
+        }
+        true
+    }
+
+    /// Drops all that is kept.
+    #[cfg(feature = "redis")]
+    pub(super) fn evict_all(self: &Arc<Self>) {
+        let all = &self.shared.retained;
+        self.forget(|log| {
+            while !log.is_empty() {
+                log.drop_oldest(all);
+            }
+        });
     }
 
     /// A message that an engine ordered has a token of its own; any other gets its position.
@@ -216,25 +227,54 @@ impl Channel {
         delivery.with_token(Token::position(self.shared.epoch(), position))
     }
 
-    /// Drops what has expired. Returns when the next message does.
-    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
-        let history = &mut self.state.lock().history;
-        let history = history.as_deref_mut()?;
-        history.log.expire(now, &self.shared.retained);
-        history.registered_until()
+    /// Drops what has expired.
+    pub(super) fn expire(self: &Arc<Self>, now: Instant) {
+        self.forget(|log| log.expire(now, &self.shared.retained));
     }
 
     /// Drops the messages that expire until then, or all of them, for as long as all destinations
-    /// together keep too much. Returns when the next message expires.
-    pub(super) fn evict(&self, until: Option<Instant>) -> Option<Instant> {
+    /// together keep too much.
+    pub(super) fn evict(self: &Arc<Self>, until: Option<Instant>) {
         let all = &self.shared.retained;
-        let history = &mut self.state.lock().history;
-        let history = history.as_deref_mut()?;
         let goes = |due| until.is_none_or(|until| due <= until);
-        while all.is_over() && history.log.due().is_some_and(goes) {
-            history.log.drop_oldest(all);
+        self.forget(|log| {
+            while all.is_over() && log.due().is_some_and(goes) {
+                log.drop_oldest(all);
+            }
+        });
+    }
+
+    /// Drops some of what is kept, after the destination has lost its place among the others.
+    fn forget(self: &Arc<Self>, forget: impl FnOnce(&mut Log)) {
+        let mut state = self.state.lock();
+        let Some(history) = state.history.as_deref_mut() else { return };
+        forget(&mut history.log);
+        self.place(history);
+        let is_idle = state.is_idle();
+        drop(state);
+        if is_idle {
+            self.retire();
         }
-        history.registered_until()
+    }
+
+    /// Gives the destination its place among the others that keep something. Returns whether it is
+    /// the first one there.
+    fn place(self: &Arc<Self>, history: &mut History) -> bool {
+        let (all, cost) = (&self.shared.retained, self.cost());
+        if let Some(place) = history.place.take() {
+            all.remove(place);
+            all.subtract(cost);
+        }
+        let Some(due) = history.log.due() else { return false };
+        let (place, first) = all.insert(Arc::downgrade(self), due);
+        all.add(cost);
+        history.place = Some(place);
+        first
+    }
+
+    /// What a destination that keeps something costs beside its messages.
+    fn cost(&self) -> usize {
+        size_of::<Self>() + size_of::<History>() + 2 * self.destination.as_str().len()
     }
 
     /// Closes the channel if it is not used any more.
@@ -257,19 +297,27 @@ impl Channel {
         }
     }
 
-    /// Delivers what waits, unless somebody else is at it, who then takes it along.
-    pub(in super::super) fn flush(self: &Arc<Self>, now: Instant) {
-        if self.begin_flush() {
-            Flush::new(Arc::clone(self)).run(now);
+    /// Delivers what waits, unless somebody else is at it, who then takes it along. Where several
+    /// publish it is done a little later, to take along what the others are about to.
+    pub(in super::super) fn flush(self: &Arc<Self>, publisher: Option<u64>, now: Instant) {
+        let Some(gathers) = self.begin_flush(publisher, now) else { return };
+        let flush = Flush::new(Arc::clone(self));
+        match self.host() {
+            Some(host) if gathers => host.hand_over(flush.into()),
+            _ => flush.run(now),
         }
     }
 
-    /// Becomes the one who flushes, if there is something to do and nobody is at it.
-    fn begin_flush(&self) -> bool {
+    /// Becomes the one who flushes, if there is something to do and nobody is at it. Returns whether
+    /// a flush a turn of the scheduler later is likely to take more along.
+    fn begin_flush(&self, publisher: Option<u64>, now: Instant) -> Option<bool> {
         let state = &mut *self.state.lock();
-        let begin = !state.flushing && state.is_waiting();
-        state.flushing |= begin;
-        begin
+        state.gathering.came(publisher);
+        if state.flushing || !state.is_waiting() {
+            return None;
+        }
+        state.flushing = true;
+        Some(state.gathering.begin(state.members.len(), now))
     }
 
     /// What there is to do next: a batch, which is put into `batch`, or a slice of history, which is
@@ -296,7 +344,7 @@ impl Channel {
             return if state.is_idle() { Next::Idle } else { Next::Ended };
         }
         self.fill(batch, state);
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = state.released();
         drop(guard);
         // They are woken, which is no work for under a lock.
         for waiter in waiters {
@@ -308,12 +356,33 @@ impl Channel {
     /// Moves what is pending to `batch`, with those that it is for.
     fn fill(&self, batch: &mut Batch, state: &mut State) {
         state.pending.move_to(batch, state.next);
+        batch.resumptions = self.shared.holding.resumptions();
         if state.generation != self.shared.patterns.generation() {
             let matching = &mut state.matching;
             state.generation = self.shared.patterns.find_matching(&self.destination, matching);
         }
         let matching = state.matching.iter().map(|set| set.snapshot());
         batch.set_listeners(state.members.snapshot(), matching);
+    }
+
+    /// A subscriber is full, by its answer to this batch.
+    pub(super) fn is_full(self: &Arc<Self>, subscriber: SubscriberId, batch: &Batch) {
+        self.shared.holding.hold(subscriber, self, batch.resumptions);
+    }
+
+    /// From now on a subscriber holds the publishers. Returns whether it did not, and is here.
+    pub(super) fn hold(&self, subscriber: SubscriberId) -> bool {
+        let state = &mut *self.state.lock();
+        let is_here = state.members.contains(subscriber)
+            || state.matching.iter().any(|set| set.contains(subscriber));
+        is_here && state.full.insert(subscriber)
+    }
+
+    /// A subscriber holds the publishers no more. Returns those that are free.
+    pub(super) fn release(&self, subscriber: SubscriberId) -> Vec<Completer> {
+        let state = &mut *self.state.lock();
+        state.full.remove(&subscriber);
+        state.released()
     }
 
     /// A slice of history was delivered.
@@ -347,6 +416,16 @@ impl State {
         self.members.remove(subscriber) || read
     }
 
+    /// Whether publishers may go on.
+    fn has_room(&self) -> bool {
+        self.pending.bytes <= WAITING_BYTES && self.full.is_empty()
+    }
+
+    /// Those who wait, if they may go on.
+    fn released(&mut self) -> Vec<Completer> {
+        if self.has_room() { std::mem::take(&mut self.waiters) } else { Vec::new() }
+    }
+
     /// Whether somebody reads history, and may go on.
     fn is_read(&self) -> bool {
         self.history.as_ref().is_some_and(|history| history.is_ready())
@@ -361,6 +440,8 @@ impl State {
         self.members.is_empty()
             && !self.flushing
             && !self.is_waiting()
+            && self.waiters.is_empty()
+            && self.full.is_empty()
             && self.history.as_ref().is_none_or(|history| history.is_idle())
     }
 

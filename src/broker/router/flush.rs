@@ -5,7 +5,8 @@ use crate::session::Delivery;
 
 use super::super::Taken;
 use super::batch::Batch;
-use super::channel::{Channel, Next, Order};
+use super::channel::Channel;
+use super::history::Slice;
 use super::members::Member;
 
 /// How many deliveries one turn makes before it hands the rest over to the host: a publisher to a
@@ -44,6 +45,32 @@ pub(super) struct Flush {
     /// Room for what is delivered of history.
     slice: Vec<Delivery>,
     ended: bool,
+}
+
+/// What there is to do for whoever flushes.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// To deliver a batch.
+    Batch,
+    /// To deliver history to somebody who is reading it.
+    Slice(Slice),
+    /// More history, which was not asked for.
+    Later,
+    /// Nothing: the flush has ended.
+    Ended,
+    /// As `Ended`, and the channel is not used any more.
+    Idle,
+}
+
+/// What a flush does first, where there is both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// A batch.
+    BatchFirst,
+    /// A slice of history.
+    SliceFirst,
+    /// It has no time left for history.
+    NoSlice,
 }
 
 impl Flush {
@@ -129,11 +156,14 @@ impl Flush {
         if deliveries.is_empty() {
             return;
         }
-        let _ = if member.gap {
+        let taken = if member.gap {
             self.deliver_with_gap(member, deliveries, now)
         } else {
             member.subscriber.deliver(deliveries, now)
         };
+        if taken == Taken::Full {
+            self.channel.is_full(member.subscriber.id, &self.batch);
+        }
     }
 
     /// Delivers to a member that is to be told that messages are missing before these.

@@ -6,6 +6,7 @@ use crate::session::Delivery;
 use super::super::{Retention, Subscriber, SubscriberId, Taken};
 use super::log::{Log, Start};
 use super::members::Member;
+use super::retained::Place;
 
 /// What a destination keeps, and the subscribers that are still reading it.
 ///
@@ -15,8 +16,8 @@ use super::members::Member;
 #[derive(Debug)]
 pub(super) struct History {
     pub(super) log: Log,
-    /// Whether the destination stands in the heap of [`Retained`](super::retained::Retained).
-    registered: bool,
+    /// Where the destination stands in [`Retained`](super::retained::Retained), if it keeps anything.
+    pub(super) place: Option<Place>,
     readers: HashMap<SubscriberId, Reader>,
     /// The readers that are to be delivered the next slice, in turn.
     ready: VecDeque<SubscriberId>,
@@ -69,26 +70,11 @@ impl History {
     pub(super) fn new(retention: Retention, position: u64, lost: Instant) -> Self {
         Self {
             log: Log::new(retention, position, lost),
-            registered: false,
+            place: None,
             readers: HashMap::new(),
             ready: VecDeque::new(),
             joined: 0,
         }
-    }
-
-    /// Notes that the destination is put into the heap, if it is not there. Returns at which instant.
-    pub(super) fn register(&mut self) -> Option<Instant> {
-        if self.registered {
-            return None;
-        }
-        self.registered_until()
-    }
-
-    /// Notes that the destination stays in the heap at this instant, or that it leaves it.
-    pub(super) fn registered_until(&mut self) -> Option<Instant> {
-        let due = self.log.due();
-        self.registered = due.is_some();
-        due
     }
 
     /// Whether nothing is kept and nobody reads.

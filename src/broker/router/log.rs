@@ -86,6 +86,31 @@ impl Log {
         self.expire(now, all);
     }
 
+    /// Adds messages to the front, the newest first, for as long as the bounds allow.
+    #[cfg(feature = "redis")]
+    pub(super) fn prepend(
+        &mut self,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+        all: &Retained,
+    ) {
+        self.lost = lost;
+        for (at, delivery) in older.iter().rev() {
+            let cost = size_of::<Entry>() + delivery.message().size();
+            let full = self.entries.len() >= self.retention.messages
+                || self.bytes + cost > self.retention.bytes;
+            if full || at.checked_add(self.retention.age).is_some_and(|due| due <= now) {
+                self.lost = *at;
+                return;
+            }
+            let at = self.entries.front().map_or(*at, |next| next.at.min(*at));
+            self.entries.push_front(Entry { delivery: delivery.clone(), at, cost });
+            self.bytes += cost;
+            all.add(cost);
+        }
+    }
+
     /// Drops what is too old.
     pub(super) fn expire(&mut self, now: Instant, all: &Retained) {
         while self.due().is_some_and(|due| due <= now) {

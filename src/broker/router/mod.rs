@@ -3,7 +3,9 @@
 mod batch;
 mod channel;
 mod flush;
+mod gathering;
 mod history;
+mod holding;
 mod log;
 mod members;
 mod patterns;
@@ -70,6 +72,17 @@ impl Router {
         Self { table: Arc::new(Table::new()), shared, patterns_are_names: false }
     }
 
+    /// As [`with_history`](Self::with_history), for a broker whose engine keeps the history: here is
+    /// the last part of it, to the front of which older messages can be
+    /// [added](Self::prepend).
+    #[cfg(feature = "redis")]
+    pub(super) fn window(rules: Arc<DestinationRules>, bytes: usize) -> Self {
+        let router = Self::with_history(rules, bytes);
+        // Room for what is added at the front.
+        router.shared.leave_off_at(1 << 48);
+        router
+    }
+
     /// Names the program that takes over flushes which would hold up a publisher. Without one,
     /// publishers do all of the work. Only the first call counts.
     pub fn attach(&self, host: Arc<dyn Host>) {
@@ -122,8 +135,10 @@ impl Router {
     }
 
     /// A subscriber's outlet has written what it had answered
-    /// [`Taken::Queued`](super::Taken::Queued) for: it goes on reading history.
+    /// [`Taken::Queued`](super::Taken::Queued) or [`Taken::Full`](super::Taken::Full) for: it goes on
+    /// reading history, and holds publishers no more.
     pub fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        self.shared.holding.resume(subscriber);
         if let Some(channel) = self.table.find(destination) {
             channel.resume(subscriber);
             turn.touch(channel);
@@ -133,9 +148,16 @@ impl Router {
     /// Removes a subscriber from a destination or a pattern. Returns whether it was the last one
     /// there; false also if it was not there.
     pub fn unsubscribe(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
-        if self.is_pattern(destination) {
-            return self.shared.patterns.unsubscribe(destination, subscriber);
-        }
+        let last = if self.is_pattern(destination) {
+            self.shared.patterns.unsubscribe(destination, subscriber)
+        } else {
+            self.leave(destination, subscriber)
+        };
+        self.shared.holding.leave(subscriber);
+        last
+    }
+
+    fn leave(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
         let Some(channel) = self.table.find(destination) else { return false };
         let last = channel.leave(subscriber);
         if last {
@@ -152,7 +174,10 @@ impl Router {
     /// engine's subscribers resume from.
     ///
     /// The outcome is pending where more waits to be delivered than a few megabytes: it is complete
-    /// when that is being delivered. The place is taken in any case.
+    /// when that is being delivered. It is pending too while a subscriber's outlet is
+    /// [full](super::Taken::Full): it is complete when all those were [resumed](Self::resume) or
+    /// have left. The place is taken in any case, and what a full outlet is delivered nevertheless
+    /// is bounded by its connection.
     pub fn route(&self, destination: &Destination, delivery: Delivery, turn: &mut Turn) -> Outcome {
         let mut delivery = delivery;
         loop {
@@ -169,6 +194,29 @@ impl Router {
                 }
                 Err(Closed(back)) => delivery = back,
             }
+        }
+    }
+
+    /// Adds messages to the front of what a destination keeps, each with the instant at which it was
+    /// published. They are delivered to nobody who is there, only to those who ask for history. What
+    /// was published up to `lost` may be missing.
+    #[cfg(feature = "redis")]
+    pub(super) fn prepend(
+        &self,
+        destination: &Destination,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) {
+        while !self.open(destination, now).prepend(older, lost, now) {}
+        self.shared.retained.evict();
+    }
+
+    /// Drops what a destination keeps: what comes next does not follow on it.
+    #[cfg(feature = "redis")]
+    pub(super) fn forget(&self, destination: &Destination) {
+        if let Some(channel) = self.table.find(destination) {
+            channel.evict_all();
         }
     }
 

@@ -149,6 +149,10 @@ impl PatternSet {
         self.state.lock().members.snapshot()
     }
 
+    pub(super) fn contains(&self, subscriber: SubscriberId) -> bool {
+        self.state.lock().members.contains(subscriber)
+    }
+
     /// Returns whether nobody is left because of this.
     fn leave(&self, subscriber: SubscriberId) -> bool {
         let state = &mut *self.state.lock();

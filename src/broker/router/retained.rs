@@ -1,7 +1,6 @@
-use std::cmp::Ordering as Order;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
+use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::locks::Mutex;
@@ -10,10 +9,10 @@ use super::channel::Channel;
 
 /// What all destinations of a router keep together: how much it is, and what goes next.
 ///
-/// Each destination that keeps something stands once in a heap, at the instant at which its oldest
-/// message expires, or at an earlier one: it is put right only when its turn comes. So a message
-/// costs nothing here, expiry needs no ticking, and where everything together is too much, that goes
-/// which would have expired soonest, whoever published last.
+/// Each destination that keeps something stands here once, at the instant at which its oldest message
+/// expires, or at an earlier one: it is put right only when its turn comes. So a message costs
+/// nothing here, expiry needs no ticking, and where everything together is too much, that goes which
+/// would have expired soonest, whoever published last.
 #[derive(Default)]
 pub(super) struct Retained {
     bytes: AtomicUsize,
@@ -23,17 +22,17 @@ pub(super) struct Retained {
 
 #[derive(Default)]
 struct State {
-    heap: BinaryHeap<Due>,
+    due: BTreeMap<Place, Weak<Channel>>,
+    /// How many places were given.
+    places: u64,
     /// The newest message may be of this instant that a destination had which is gone, or that was
     /// published before there was anything here.
     lost: Option<Instant>,
 }
 
-/// A destination whose oldest message expires at an instant, or later.
-struct Due {
-    at: Instant,
-    channel: Weak<Channel>,
-}
+/// Where a destination stands: an instant, and a number that no other one has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(Instant, u64);
 
 /// How many destinations one call looks at: a thousand that expire together must not hold up others.
 const AT_ONCE: usize = 256;
@@ -71,17 +70,24 @@ impl Retained {
         *lost = (*lost).max(Some(until));
     }
 
-    /// Puts a destination into the heap. Returns whether it is the first there.
-    pub(super) fn insert(&self, channel: Weak<Channel>, due: Instant) -> bool {
-        let heap = &mut self.state.lock().heap;
-        let first = heap.peek().is_none_or(|first| due < first.at);
-        heap.push(Due { at: due, channel });
-        first
+    /// Gives a destination a place, and tells whether it is the first one.
+    pub(super) fn insert(&self, channel: Weak<Channel>, due: Instant) -> (Place, bool) {
+        let state = &mut *self.state.lock();
+        state.places += 1;
+        let place = Place(due, state.places);
+        let first = state.due.first_key_value().is_none_or(|(first, _)| place < *first);
+        state.due.insert(place, channel);
+        (place, first)
+    }
+
+    /// Takes a place back, if it is not taken back already.
+    pub(super) fn remove(&self, place: Place) {
+        self.state.lock().due.remove(&place);
     }
 
     /// When something is to be done.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.state.lock().heap.peek().map(|first| first.at)
+        self.state.lock().due.first_key_value().map(|(first, _)| first.0)
     }
 
     /// Drops what has expired: some of it, if there is much.
@@ -89,8 +95,7 @@ impl Retained {
         for _ in 0..AT_ONCE {
             let Some((channel, _)) = self.pop(Some(now)) else { return };
             if let Some(channel) = channel.upgrade() {
-                let due = channel.expire(now);
-                self.put_back(&channel, due);
+                channel.expire(now);
             }
         }
     }
@@ -100,48 +105,19 @@ impl Retained {
         while self.is_over() {
             let Some((channel, next)) = self.pop(None) else { return };
             if let Some(channel) = channel.upgrade() {
-                let due = channel.evict(next);
-                self.put_back(&channel, due);
+                channel.evict(next);
             }
         }
     }
 
     /// Takes the first one out, if it is due until then, and tells when the next one is.
     fn pop(&self, until: Option<Instant>) -> Option<(Weak<Channel>, Option<Instant>)> {
-        let heap = &mut self.state.lock().heap;
-        if heap.peek().is_some_and(|first| until.is_some_and(|until| until < first.at)) {
+        let due = &mut self.state.lock().due;
+        let first = due.first_entry()?;
+        if until.is_some_and(|until| until < first.key().0) {
             return None;
         }
-        let first = heap.pop()?;
-        Some((first.channel, heap.peek().map(|next| next.at)))
-    }
-
-    /// `due` is `None` where the destination keeps nothing any more.
-    fn put_back(&self, channel: &Arc<Channel>, due: Option<Instant>) {
-        match due {
-            Some(due) => drop(self.insert(Arc::downgrade(channel), due)),
-            None => channel.retire(),
-        }
+        let channel = first.remove();
+        Some((channel, due.first_key_value().map(|(next, _)| next.0)))
     }
 }
-
-impl Ord for Due {
-    /// The earliest is the greatest, since a heap gives the greatest first.
-    fn cmp(&self, other: &Self) -> Order {
-        other.at.cmp(&self.at)
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Order::Equal
-    }
-}
-
-impl Eq for Due {}

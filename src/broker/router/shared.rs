@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::super::{Destination, DestinationRules, Host, Retention};
+use super::holding::Holding;
 use super::patterns::Patterns;
 use super::retained::Retained;
 
@@ -15,6 +16,7 @@ pub(super) struct Shared {
     /// Whether any of them keeps anything.
     keeps: bool,
     pub(super) retained: Retained,
+    pub(super) holding: Holding,
     /// The highest position that any channel had come to that is gone. A new one begins there, so
     /// that no position of a destination is ever given twice.
     positions: AtomicU64,

@@ -22,7 +22,7 @@ thread_local! {
 
 /// How a connection is read.
 pub(super) enum Transport {
-    WebSocket(Box<Reader>),
+    WebSocket(Reader),
     Tcp,
 }
 
@@ -78,8 +78,8 @@ fn poll_read_tcp(
 }
 
 impl Connection {
-    /// Reads once and gives the session what came.
-    pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+    /// Gives the session the next message. Returns whether the socket was read for it.
+    pub(super) fn poll_arrived(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<bool> {
         let (arrived, heard) = self.transport.poll_read(&self.outlet, context);
         if heard {
             // Any byte counts as a beat: in the middle of a large message on a slow line there is
@@ -103,7 +103,7 @@ impl Connection {
             Ok(Incoming::Close) => self.depart(now),
             Err(error) => self.on_read_error(&error, now),
         }
-        Poll::Ready(())
+        Poll::Ready(heard)
     }
 
     fn on_read_error(&mut self, error: &ReadError, now: Instant) {

@@ -36,11 +36,13 @@ use authenticating::PendingConnect;
 use ending::Ending;
 use work::Work;
 
-/// How many reads one turn makes before other connections have theirs.
-const READS_PER_TURN: usize = 16;
+/// How often one turn reads the socket before other connections have theirs. All that a read
+/// brought is done in one turn.
+const READS_PER_TURN: usize = 4;
 
-/// One connection and everything that its task owns. What leaves is in its outlet.
-struct Connection {
+/// One connection and everything that its task owns. What leaves is in its outlet. As a future it
+/// serves the connection to its end.
+pub(super) struct Connection {
     shared: Arc<Shared>,
     outlet: Arc<ConnectionOutlet>,
     wire: Wire,
@@ -72,28 +74,27 @@ pub(super) struct Origin {
 }
 
 /// Serves STOMP over a WebSocket to its end.
-pub(super) async fn serve_websocket(
+pub(super) fn serve_websocket(
     shared: &Arc<Shared>,
     socket: Socket,
     admission: Admission,
     origin: Origin,
     already_read: Vec<u8>,
-) {
+) -> Connection {
     let reader = Reader::new(shared.first_message_limit(), already_read);
-    let transport = Transport::WebSocket(Box::new(reader));
-    Connection::new(shared, socket, admission, transport, origin).run().await;
+    Connection::new(shared, socket, admission, Transport::WebSocket(reader), origin)
 }
 
 /// Serves STOMP over TCP to its end.
-pub(super) async fn serve_tcp(
+pub(super) fn serve_tcp(
     shared: &Arc<Shared>,
     stream: TcpStream,
     admission: Admission,
     peer: SocketAddr,
-) {
+) -> Connection {
     let origin = Origin { upgrade: None, peer: Some(peer) };
     let socket = Socket::tcp(stream);
-    Connection::new(shared, socket, admission, Transport::Tcp, origin).run().await;
+    Connection::new(shared, socket, admission, Transport::Tcp, origin)
 }
 
 impl Connection {
@@ -130,44 +131,9 @@ impl Connection {
         }
     }
 
-    /// Serves the connection to its end.
-    async fn run(mut self) {
-        std::future::poll_fn(|context| self.poll(context)).await;
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let now = clock::now();
-            match self.outlet.notice(context) {
-                Some(Notice::Cut) => return Poll::Ready(()),
-                Some(Notice::Broken) => self.depart(now),
-                Some(Notice::Refused(refusal)) => self.refuse(&refusal, now),
-                Some(Notice::Restart) => self.restart(now),
-                None => {}
-            }
-            let flushed = match self.outlet.poll_flush(context, now) {
-                Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(_)) => {
-                    self.depart(now);
-                    true
-                }
-                Poll::Pending => false,
-            };
-            if self.ending.is_none() {
-                self.poll_session(context, now);
-            }
-            if self.ending.is_some() && self.poll_ending(context, flushed, now).is_ready() {
-                return Poll::Ready(());
-            }
-            if self.poll_deadline(context, now).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-
     /// Goes on with what is being done, and reads more.
     fn poll_session(&mut self, context: &mut Context<'_>, now: Instant) {
-        let mut turn = Turn::new(now);
+        let mut turn = Turn::new(now).with_publisher(self.admission.id());
         self.poll_authentication(context, now);
         self.poll_work(context, &mut turn);
         let mut reads = READS_PER_TURN;
@@ -184,17 +150,16 @@ impl Connection {
                     stopped = true;
                     break;
                 }
-                Ok(None) => {
-                    reads -= 1;
-                    if self.poll_arrived(context, now).is_pending() {
-                        break;
-                    }
-                }
+                Ok(None) => match self.poll_arrived(context, now) {
+                    Poll::Ready(read) => reads -= usize::from(read),
+                    Poll::Pending => break,
+                },
                 Err(refusal) => self.refuse(&refusal, now),
             }
         }
         // A transaction may have left messages for handlers.
         self.poll_handling(context, &mut turn);
+        self.work.give_back();
         // What was published is delivered before a DISCONNECT behind it ends the subscriptions.
         drop(turn);
         self.finish(now);
@@ -221,8 +186,8 @@ impl Connection {
         waiting <= self.shared.session.waiting_bytes / 2
     }
 
-    /// Tells the broker that messages of queues and of history have been written, and that there is
-    /// room for more.
+    /// Tells the broker whose messages of queues and of history have been written, so that there is
+    /// room for more, and who holds its publishers no longer.
     fn resume_deliveries(&mut self, now: Instant) {
         for (key, name) in self.outlet.resumed() {
             if let Ok(destination) = Destination::new(&name) {
@@ -321,8 +286,9 @@ impl Connection {
         let write_timeout = self.shared.settings.write_timeout;
         let blocked = self.outlet.blocked_since();
         let blocked = blocked.and_then(|since| since.checked_add(write_timeout));
-        let beat = self.outlet.leaving(|leaving| leaving.next_beat());
-        [self.session.next_deadline(), beat, blocked].into_iter().flatten().min()
+        let (beat, overdue) =
+            self.outlet.leaving(|leaving| (leaving.next_beat(), leaving.next_overdue()));
+        [self.session.next_deadline(), beat, overdue, blocked].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, now: Instant) {
@@ -333,6 +299,10 @@ impl Connection {
         let blocked = self.outlet.blocked_since();
         if blocked.is_some_and(|since| now.saturating_duration_since(since) >= limit) {
             self.refuse(&SessionError::NotReading { limit }.into(), now);
+            return;
+        }
+        if let Err(refusal) = self.outlet.leaving(|leaving| leaving.handle_overdue(now)) {
+            self.refuse(&refusal, now);
             return;
         }
         if let Some(error) = self.session.handle_deadline(now) {
@@ -371,10 +341,45 @@ impl Connection {
     }
 }
 
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            let now = clock::now();
+            match this.outlet.notice(context) {
+                Some(Notice::Cut) => return Poll::Ready(()),
+                Some(Notice::Broken) => this.depart(now),
+                Some(Notice::Refused(refusal)) => this.refuse(&refusal, now),
+                Some(Notice::Restart) => this.restart(now),
+                None => {}
+            }
+            let flushed = match this.outlet.poll_flush(context, now) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Ready(Err(_)) => {
+                    this.depart(now);
+                    true
+                }
+                Poll::Pending => false,
+            };
+            if this.ending.is_none() {
+                this.poll_session(context, now);
+            }
+            if this.ending.is_some() && this.poll_ending(context, flushed, now).is_ready() {
+                return Poll::Ready(());
+            }
+            if this.poll_deadline(context, now).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.outlet.leaving(|leaving| leaving.end(&[]));
         self.unsubscribe_all(clock::now());
-        self.shared.counters.add(self.outlet.leaving(Leaving::take_counters));
+        self.shared.counters.add(self.outlet.take_counters());
     }
 }

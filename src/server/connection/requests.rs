@@ -75,7 +75,12 @@ impl Connection {
         self.check_capabilities(subscribe).map_err(refused)?;
         let history = history::request(subscribe, SystemTime::now());
         let history = history.map_err(|error| subscribe.refused(error))?;
-        let opened = self.outlet.leaving(|leaving| leaving.subscribe(subscribe));
+        let slow = self.shared.broker.slow_consumer(&destination);
+        let opened = self.outlet.leaving(|leaving| {
+            let key = leaving.subscribe(subscribe)?;
+            leaving.set_slow_consumer(key, slow);
+            Ok::<_, SessionError>(key)
+        });
         let key = opened.map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
             .with_settles(subscribe.ack.settles())

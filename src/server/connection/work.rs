@@ -35,6 +35,16 @@ impl Work {
     pub(super) fn len(&self) -> usize {
         self.outcomes.len() + self.queue.len() + usize::from(self.handling.is_some())
     }
+
+    /// Gives back the room of what is empty: an idle connection keeps none.
+    pub(super) fn give_back(&mut self) {
+        if self.outcomes.is_empty() {
+            self.outcomes = VecDeque::new();
+        }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
 }
 
 impl Connection {

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use crate::frame::{Command, Decoder, Encoder, HeaderName, Version};
 
 use super::incoming_beats::IncomingBeats;
-use super::waiting::{Waiting, WaitingItem};
+use super::waiting::{Next, Waiting};
 use super::{AckMode, Bare, Envelope, PayloadKind};
 
 use options::RESERVED;
@@ -196,9 +196,9 @@ impl<E: Envelope> ClientSession<E> {
         let before = out.len();
         while out.len() - before < most {
             match self.waiting.pop(most - (out.len() - before)) {
-                Some(WaitingItem::Bytes(bytes)) => out.extend_from_slice(&bytes),
+                Some(Next::Bytes(bytes)) => out.extend_from_slice(&bytes),
                 // Nothing is delivered to a server.
-                Some(WaitingItem::Delivery(..)) => {}
+                Some(Next::Delivery(..)) => {}
                 None => break,
             }
         }

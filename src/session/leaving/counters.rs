@@ -10,4 +10,16 @@ pub struct LeavingCounters {
     pub settled_before: u64,
     /// How often delivery to a subscription paused, since as much was unsettled as may be.
     pub pauses: u64,
+    /// Deliveries dropped to make room for later ones, or because they had waited too long
+    /// ([`SlowConsumerAction::DropOldest`](crate::session::SlowConsumerAction::DropOldest)).
+    pub dropped_oldest: u64,
+    /// Deliveries dropped because there was no room for them
+    /// ([`SlowConsumerAction::DropNewest`](crate::session::SlowConsumerAction::DropNewest)).
+    pub dropped_newest: u64,
+    /// Deliveries dropped for a later one with the same key
+    /// ([`SlowConsumerAction::KeepLatest`](crate::session::SlowConsumerAction::KeepLatest)).
+    pub superseded: u64,
+    /// How often a subscription began to hold its publishers
+    /// ([`SlowConsumerAction::HoldPublisher`](crate::session::SlowConsumerAction::HoldPublisher)).
+    pub holds: u64,
 }

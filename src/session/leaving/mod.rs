@@ -1,4 +1,6 @@
 mod counters;
+mod keeping;
+mod room;
 mod settling;
 
 use std::collections::VecDeque;
@@ -11,10 +13,11 @@ use crate::frame::{Command, Encoder, Version};
 
 use super::event::{SubscribeFrame, UnsubscribeTarget};
 use super::message_encoder::MessageEncoder;
-use super::subscriptions::Subscriptions;
-use super::waiting::{Waiting, WaitingItem};
+use super::subscriptions::{Flow, Subscriptions};
+use super::waiting::{Next, Waiting};
 use super::{
-    Delivery, Envelope, HeartBeat, Receipt, Refusal, SessionError, SessionSettings, SubscriptionKey,
+    Delivery, Envelope, HeartBeat, Receipt, Refusal, SessionError, SessionSettings, SlowConsumer,
+    SubscriptionKey,
 };
 
 pub use counters::LeavingCounters;
@@ -41,6 +44,8 @@ pub struct Leaving<E> {
     /// goes on first in front.
     paused: VecDeque<SubscriptionKey>,
     waiting: Waiting,
+    /// When a client may have been too slow for too long: not later than it has.
+    overdue_at: Option<Instant>,
     beat: Option<Duration>,
     last_sent: Instant,
     counters: LeavingCounters,
@@ -82,6 +87,7 @@ impl<E: Envelope> Leaving<E> {
             unsettled: 0,
             paused: VecDeque::new(),
             waiting: Waiting::default(),
+            overdue_at: None,
             beat: None,
             last_sent: now,
             counters: LeavingCounters::default(),
@@ -145,7 +151,7 @@ impl<E: Envelope> Leaving<E> {
     /// Sends an ERROR; nothing more is sent after it. Deliveries that wait are dropped, so that a
     /// client that was too slow need not read them all to learn why.
     pub fn refuse(&mut self, refusal: &Refusal) {
-        self.waiting.drop_deliveries();
+        self.drop_deliveries();
         self.say(Command::Error, refusal.detail().as_bytes(), |head| {
             head.header("message", refusal.summary());
             if let Some(receipt) = refusal.receipt() {
@@ -181,22 +187,38 @@ impl<E: Envelope> Leaving<E> {
         self.subscriptions.open(subscribe, self.encoder.version, &self.settings)
     }
 
+    /// Says what becomes of deliveries to a subscription whose client reads too slowly. Until then
+    /// only the connection as a whole is bounded ([`SessionSettings::waiting_bytes`]).
+    pub fn set_slow_consumer(&mut self, key: SubscriptionKey, slow: Arc<SlowConsumer>) {
+        if let Some(subscription) = self.subscriptions.get_mut(key) {
+            subscription.slow = Some(slow);
+        }
+    }
+
     /// The broker has confirmed the subscription: its RECEIPT goes out, and then what was delivered
     /// meanwhile.
     pub fn activate(&mut self, key: SubscriptionKey, receipt: Option<&Receipt>) {
         if let Some(receipt) = receipt {
             self.receipt(receipt);
         }
-        if !self.is_over() && !self.release(key) {
-            self.paused.push_back(key);
-            self.counters.pauses += 1;
+        if self.is_over() {
+            return;
         }
+        if !self.release(key) {
+            self.pause(key);
+        }
+        self.note_overdue(key);
     }
 
     /// The destination of a subscription that is live and active: nothing is held back for it.
     pub fn active_destination(&mut self, key: SubscriptionKey) -> Option<&str> {
         let subscription = self.subscriptions.get_mut(key)?;
-        subscription.held.is_none().then_some(&*subscription.destination)
+        (subscription.flow == Flow::Open).then_some(&*subscription.destination)
+    }
+
+    /// The destination of a subscription that is live.
+    pub fn destination(&mut self, key: SubscriptionKey) -> Option<&str> {
+        self.subscriptions.get_mut(key).map(|subscription| &*subscription.destination)
     }
 
     /// Whether a subscription is live.
@@ -219,7 +241,9 @@ impl<E: Envelope> Leaving<E> {
     pub fn unsubscribe(&mut self, key: SubscriptionKey) -> Option<Box<str>> {
         let subscription = self.subscriptions.remove(key)?;
         self.unsettled -= subscription.unsettled;
-        self.waiting.drop_held(subscription.held.into_iter().flatten());
+        if let Some(backlog) = subscription.backlog {
+            backlog.drop_all(&mut self.waiting.deliveries);
+        }
         self.paused.retain(|paused| *paused != key);
         self.resume();
         Some(subscription.destination)
@@ -229,47 +253,6 @@ impl<E: Envelope> Leaving<E> {
     pub fn unsubscribe_all(&mut self) -> Vec<(SubscriptionKey, Box<str>)> {
         let keys: Vec<_> = self.subscriptions.iter().map(|(key, _)| key).collect();
         keys.into_iter().filter_map(|key| Some((key, self.unsubscribe(key)?))).collect()
-    }
-
-    /// Takes deliveries to a subscription. They are encoded when they are [taken](Self::take), and
-    /// held back before that while the broker has not confirmed the subscription, or the client has
-    /// as much unsettled as it may. Returns whether the subscription is live.
-    ///
-    /// The error is that more would wait than may: the connection reads, or settles, too slowly. The
-    /// delivery that is too much was not taken, nor was any after it.
-    pub fn deliver(
-        &mut self,
-        key: SubscriptionKey,
-        deliveries: &[Delivery],
-    ) -> Result<bool, SessionError> {
-        if self.is_over() {
-            return Ok(false);
-        }
-        let Some(subscription) = self.subscriptions.get_mut(key) else { return Ok(false) };
-        let settles = subscription.ack.settles();
-        for delivery in deliveries {
-            let (waiting, limit) = (self.waiting.size_with(delivery), self.settings.waiting_bytes);
-            if waiting > limit {
-                return Err(SessionError::SlowConsumer { waiting, limit });
-            }
-            let full = self.unsettled >= self.settings.unsettled;
-            if settles && subscription.held.is_none() && full {
-                subscription.held = Some(VecDeque::new());
-                self.paused.push_back(key);
-                self.counters.pauses += 1;
-            }
-            match &mut subscription.held {
-                Some(held) => held.push_back(self.waiting.hold(delivery.clone())),
-                None => {
-                    self.waiting.push(key, delivery.clone());
-                    if settles {
-                        subscription.unsettled += 1;
-                        self.unsettled += 1;
-                    }
-                }
-            }
-        }
-        Ok(true)
     }
 
     /// Encodes deliveries to `out` at once, behind everything that waits, which is
@@ -296,6 +279,9 @@ impl<E: Envelope> Leaving<E> {
             if out.len() >= most {
                 break;
             }
+            let gap = std::mem::take(&mut subscription.gap);
+            let marked = gap.then(|| delivery.clone().with_gap(true));
+            let delivery = marked.as_ref().unwrap_or(delivery);
             let omitted = self.encoder.encode(key, subscription, delivery, out);
             self.counters.headers_left_out += omitted;
             encoded += 1;
@@ -314,7 +300,7 @@ impl<E: Envelope> Leaving<E> {
     pub fn holds(&mut self, key: SubscriptionKey, deliveries: usize) -> bool {
         let too_many = self.unsettled.saturating_add(deliveries) > self.settings.unsettled;
         self.subscriptions.get_mut(key).is_some_and(|subscription| {
-            subscription.held.is_some() || (subscription.ack.settles() && too_many)
+            subscription.flow != Flow::Open || (subscription.ack.settles() && too_many)
         })
     }
 
@@ -323,12 +309,14 @@ impl<E: Envelope> Leaving<E> {
     pub fn take(&mut self, out: &mut BytesMut, most: usize, now: Instant) {
         let before = out.len();
         while out.len() - before < most {
-            let Some(item) = self.waiting.pop(most - (out.len() - before)) else { break };
-            match item {
-                WaitingItem::Bytes(bytes) => out.extend_from_slice(&bytes),
-                WaitingItem::Delivery(key, counted) => {
+            let Some(next) = self.waiting.pop(most - (out.len() - before)) else { break };
+            match next {
+                Next::Bytes(bytes) => out.extend_from_slice(&bytes),
+                Next::Delivery(key) => {
                     let Some(subscription) = self.subscriptions.get_mut(key) else { continue };
-                    let omitted = self.encoder.encode(key, subscription, counted.delivery(), out);
+                    let delivery = subscription.take_turn(&mut self.waiting.deliveries);
+                    let Some(delivery) = delivery else { continue };
+                    let omitted = self.encoder.encode(key, subscription, &delivery, out);
                     self.counters.headers_left_out += omitted;
                     self.counters.messages += 1;
                 }
@@ -344,6 +332,13 @@ impl<E: Envelope> Leaving<E> {
         self.waiting.put_back(rest);
     }
 
+    /// How many bytes that are encoded already go next: those that were [put back](Self::put_back),
+    /// or frames of the session. Who takes no more than these leaves the deliveries behind them to
+    /// the policies of their subscriptions.
+    pub fn encoded_bytes(&self) -> usize {
+        self.waiting.encoded_first()
+    }
+
     /// Whether anything waits to be written.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -357,7 +352,7 @@ impl<E: Envelope> Leaving<E> {
     /// How many bytes are held back, until the broker confirms their subscription or the client
     /// settles what it has, with what they cost to keep.
     pub fn held_bytes(&self) -> usize {
-        self.waiting.held()
+        self.waiting.deliveries.held
     }
 
     /// When the next heart-beat is due, if nothing else is sent before.

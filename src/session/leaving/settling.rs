@@ -1,4 +1,5 @@
 use super::super::event::{MessageName, SettleFrame};
+use super::super::subscriptions::Flow;
 use super::super::{AckMode, Envelope, SessionError, SubscriptionKey};
 use super::Leaving;
 
@@ -61,25 +62,28 @@ impl<E: Envelope> Leaving<E> {
         }
     }
 
-    /// Sends what a subscription held back, as far as the client may have more. Returns whether
+    /// Releases what a subscription held back, as far as the client may have more. Returns whether
     /// nothing of it is left.
     pub(super) fn release(&mut self, key: SubscriptionKey) -> bool {
         let Some(subscription) = self.subscriptions.get_mut(key) else { return true };
-        let Some(held) = &mut subscription.held else { return true };
         let settles = subscription.ack.settles();
-        while !settles || self.unsettled < self.settings.unsettled {
-            let Some(counted) = held.pop_front() else { break };
-            self.waiting.release(key, counted);
-            if settles {
-                subscription.unsettled += 1;
-                self.unsettled += 1;
+        if let Some(backlog) = &mut subscription.backlog {
+            while backlog.holds_back() {
+                if settles && self.unsettled >= self.settings.unsettled {
+                    return false;
+                }
+                backlog.release(&mut self.waiting.deliveries);
+                if backlog.takes_ticket() {
+                    self.waiting.push_ticket(key);
+                }
+                if settles {
+                    subscription.unsettled += 1;
+                    self.unsettled += 1;
+                }
             }
         }
-        let empty = held.is_empty();
-        if empty {
-            subscription.held = None;
-        }
-        empty
+        subscription.flow = Flow::Open;
+        true
     }
 
     /// Goes on with what was held back because too much was unsettled.

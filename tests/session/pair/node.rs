@@ -34,8 +34,8 @@ struct ToWire {
 }
 
 impl Outlet for ToWire {
-    fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
-        if !self.leaving.lock().deliver(to, deliveries).expect("there is room") {
+    fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken {
+        if !self.leaving.lock().deliver(to, deliveries, now).expect("there is room") {
             return Taken::Gone;
         }
         self.stalled.lock().push(to);

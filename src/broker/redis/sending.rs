@@ -1,0 +1,205 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
+
+use super::super::engine::{Backoff, Item};
+use super::super::{BrokerError, Message, Retention};
+use super::{ENGINE, Lost, Node, names, payload};
+
+/// Something to be done at the Redis: all of it, or none.
+#[derive(Debug, Clone)]
+pub(super) struct Request(pub(super) Arc<[Message]>);
+
+/// What a batch is made of at the most, so that it takes a Redis no longer than others can wait.
+const BATCH_REQUESTS: usize = 256;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How long a Redis remembers how far a node had come that is gone, in seconds.
+const PROGRESS_SECONDS: u64 = 3600;
+
+/// The longest that a stream keeps a message, in milliseconds: what a script can count with.
+const LONGEST_AGE: u64 = 10 * 365 * 24 * 3600 * 1000;
+
+impl Request {
+    /// How many bytes it holds, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|message| message.shared().size()).sum()
+    }
+}
+
+/// Takes what is in the outbox to the Redis, in its order, over one connection after the other.
+pub(super) async fn send(node: Arc<Node>, first: MultiplexedConnection) {
+    tokio::join!(send_over_connections(&node, first), give_up_in_time(&node));
+}
+
+async fn send_over_connections(node: &Node, first: MultiplexedConnection) {
+    let mut connection = Some(first);
+    let mut backoff = Backoff::new();
+    let mut previous = None;
+    loop {
+        if let Some(connected) = connection.take() {
+            let Err(Lost) = send_over(node, connected, &mut previous, &mut backoff).await;
+            node.outbox.lost();
+        }
+        tokio::time::sleep(backoff.delay()).await;
+        connection = node.connect().await.ok();
+    }
+}
+
+/// What has waited too long for a Redis that does not answer is answered in its place.
+async fn give_up_in_time(node: &Node) {
+    loop {
+        let now = Instant::now();
+        let soon = now + Duration::from_secs(1);
+        let next = node.outbox.expire(now).unwrap_or(soon).min(soon);
+        tokio::time::sleep_until(next.into()).await;
+    }
+}
+
+/// Finds out how far this node has come over connections before. What was sent over the `previous` one
+/// and waits in it must not be done after that.
+async fn progress(
+    node: &Node,
+    connection: &mut MultiplexedConnection,
+    previous: &mut Option<u64>,
+) -> Result<u64, Lost> {
+    if let Some(previous) = *previous {
+        let mut kill = redis::cmd("CLIENT");
+        // That it is not there any more is as well; who may not kill it has only a smaller chance.
+        drop(kill.arg("KILL").arg("ID").arg(previous).query_async::<()>(connection).await);
+    }
+    *previous = redis::cmd("CLIENT").arg("ID").query_async(connection).await.ok();
+    let mut ask = redis::cmd("GET");
+    ask.arg(names::progress(node.number));
+    let done: Option<u64> = ask.query_async(connection).await?;
+    Ok(done.unwrap_or_default())
+}
+
+/// Sends batch after batch. Each is one transaction that also notes how far this node has come: so it
+/// is known after a loss of the connection whether the last one was done, and nothing is done twice.
+async fn send_over(
+    node: &Node,
+    mut connection: MultiplexedConnection,
+    previous: &mut Option<u64>,
+    backoff: &mut Backoff,
+) -> Result<Infallible, Lost> {
+    let done = progress(node, &mut connection, previous).await?;
+    backoff.reset();
+    let mut most = BATCH_REQUESTS;
+    let mut batch: Vec<Item<Request>> = Vec::new();
+    loop {
+        if batch.is_empty() {
+            fill(node, &mut batch, done).await;
+            continue;
+        }
+        let sent = batch.len().min(most);
+        let part = batch.get(..sent).unwrap_or_default();
+        match send_batch(node, &mut connection, part).await? {
+            Some(answers) => {
+                for (item, answer) in batch.drain(..sent).zip(answers) {
+                    node.outbox.answer(item.number, answer);
+                }
+            }
+            // One of them was refused before any was done: which one is seen when each is alone.
+            None if sent > 1 => most = 1,
+            None => {
+                for item in batch.drain(..sent) {
+                    let error = refused(&item.what, "its transaction was aborted".to_owned());
+                    node.outbox.answer(item.number, Err(error));
+                }
+            }
+        }
+        if batch.is_empty() {
+            most = BATCH_REQUESTS;
+        }
+    }
+}
+
+/// Waits for something to send, and takes what is there with it. What was done already is answered.
+async fn fill(node: &Node, batch: &mut Vec<Item<Request>>, done: u64) {
+    let mut bytes = 0;
+    let mut next = Some(node.outbox.next().await);
+    while let Some(item) = next.take() {
+        if item.again && item.number <= done {
+            node.outbox.answer(item.number, Ok(()));
+        } else {
+            bytes += item.what.bytes();
+            batch.push(item);
+        }
+        if batch.len() < BATCH_REQUESTS && bytes < BATCH_BYTES {
+            next = node.outbox.try_next();
+        }
+    }
+}
+
+/// Sends a batch and returns what became of each request in it; `None` if the whole was refused.
+async fn send_batch(
+    node: &Node,
+    connection: &mut MultiplexedConnection,
+    batch: &[Item<Request>],
+) -> Result<Option<Vec<Result<(), BrokerError>>>, Lost> {
+    let Some(last) = batch.last() else { return Ok(Some(Vec::new())) };
+    let mut pipeline = Pipeline::new();
+    // A Redis forgets scripts when it starts again, and when it is told to.
+    pipeline.cmd("SCRIPT").arg("LOAD").arg(PUBLISH_SCRIPT);
+    pipeline.cmd("MULTI");
+    let mut commands = 2;
+    for item in batch {
+        for message in item.what.0.iter() {
+            add(node, &mut pipeline, message);
+            commands += 1;
+        }
+    }
+    let progress = names::progress(node.number);
+    pipeline.cmd("SET").arg(progress).arg(last.number).arg("EX").arg(PROGRESS_SECONDS);
+    pipeline.cmd("EXEC");
+    // Only the answer of EXEC is looked at: it has those of all the others.
+    let answers = connection.send_packed_commands(&pipeline, commands + 1, 1).await;
+    let mut answers = match answers.map_err(|_| Lost)?.pop() {
+        Some(Value::Array(answers)) => answers.into_iter(),
+        Some(Value::ServerError(_) | Value::Nil) => return Ok(None),
+        _ => return Err(Lost),
+    };
+    let of_request = |item: &Item<Request>| {
+        let mut reason = None;
+        for answer in answers.by_ref().take(item.what.0.len()) {
+            if let Value::ServerError(error) = answer {
+                reason = Some(error.code().to_owned());
+            }
+        }
+        reason.map_or(Ok(()), |reason| Err(refused(&item.what, reason)))
+    };
+    Ok(Some(batch.iter().map(of_request).collect()))
+}
+
+/// Adds what publishes one message.
+fn add(node: &Node, pipeline: &mut Pipeline, message: &Message) {
+    let destination = message.destination();
+    let (channel, payload) = (names::channel(destination), payload::write(message.shared()));
+    let Retention { messages, age, bytes, .. } = node.rules.policy(destination).retention;
+    if !node.keeps_history(destination) {
+        pipeline.cmd("PUBLISH").arg(channel).arg(payload);
+        return;
+    }
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX).min(LONGEST_AGE);
+    let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+    let script = pipeline.cmd("EVALSHA").arg(&node.publish_script).arg(1);
+    script
+        .arg(names::stream(destination))
+        .arg(channel)
+        .arg(payload)
+        .arg(messages)
+        .arg(age)
+        .arg(bytes);
+}
+
+fn refused(request: &Request, reason: String) -> BrokerError {
+    let first = request.0.first().map(|message| message.destination().to_string());
+    BrokerError::Refused { destination: first.unwrap_or_default(), reason, engine: ENGINE }
+}
+
+/// Keeps a message in a stream, and publishes it.
+pub(super) const PUBLISH_SCRIPT: &str = include_str!("publish.lua");

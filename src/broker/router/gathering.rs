@@ -1,0 +1,90 @@
+use std::time::{Duration, Instant};
+
+/// For how many subscribers a flush is deferred, at the least: for fewer, a write to each costs less
+/// than another task.
+const SUBSCRIBERS: usize = 8;
+
+/// How long ago the last flush may have begun for the next one to be deferred. After a longer pause
+/// nobody else is likely to publish at this very moment.
+const RECENT: Duration = Duration::from_millis(1);
+
+/// Whether to defer a flush by a turn of the scheduler, so that it takes along what others publish:
+/// one write to each subscriber for all of it.
+///
+/// With one publisher there is nothing to wait for.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    /// Who came last to flush, if that is known.
+    last: Option<u64>,
+    /// Whether several have come since the last flush began.
+    several: bool,
+    last_flush: Option<Instant>,
+}
+
+impl Gathering {
+    /// Somebody came to flush.
+    pub(super) fn came(&mut self, publisher: Option<u64>) {
+        let last = std::mem::replace(&mut self.last, publisher);
+        self.several |= last.is_some() && last != publisher;
+    }
+
+    /// A flush begins. Returns whether it should be deferred.
+    pub(super) fn begin(&mut self, subscribers: usize, now: Instant) -> bool {
+        let last = self.last_flush.replace(now);
+        let recent = last.is_some_and(|last| now.saturating_duration_since(last) < RECENT);
+        let several = std::mem::take(&mut self.several);
+        several && recent && subscribers >= SUBSCRIBERS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `begin` says after these came, one flush for each of them, a microsecond apart.
+    fn last_of(publishers: &[Option<u64>], subscribers: usize) -> bool {
+        let mut gathering = Gathering::default();
+        let mut now = Instant::now();
+        let mut deferred = false;
+        for publisher in publishers {
+            now += Duration::from_micros(1);
+            gathering.came(*publisher);
+            deferred = gathering.begin(subscribers, now);
+        }
+        deferred
+    }
+
+    #[test]
+    fn only_several_publishers_are_gathered() {
+        assert!(!last_of(&[Some(1)], SUBSCRIBERS));
+        assert!(!last_of(&[Some(1), Some(1), Some(1)], SUBSCRIBERS));
+        assert!(last_of(&[Some(1), Some(2)], SUBSCRIBERS));
+        assert!(last_of(&[Some(1), Some(2), Some(1)], SUBSCRIBERS));
+        assert!(!last_of(&[Some(1), Some(2), Some(2)], SUBSCRIBERS));
+        assert!(!last_of(&[None, None], SUBSCRIBERS));
+    }
+
+    #[test]
+    fn only_for_many_subscribers() {
+        assert!(!last_of(&[Some(1), Some(2)], SUBSCRIBERS - 1));
+    }
+
+    #[test]
+    fn who_comes_during_a_flush_counts() {
+        let (mut gathering, now) = (Gathering::default(), Instant::now());
+        gathering.came(Some(1));
+        assert!(!gathering.begin(SUBSCRIBERS, now));
+        gathering.came(Some(2));
+        gathering.came(Some(2));
+        assert!(gathering.begin(SUBSCRIBERS, now));
+    }
+
+    #[test]
+    fn after_a_pause_nobody_is_waited_for() {
+        let (mut gathering, now) = (Gathering::default(), Instant::now());
+        gathering.came(Some(1));
+        gathering.begin(SUBSCRIBERS, now);
+        gathering.came(Some(2));
+        assert!(!gathering.begin(SUBSCRIBERS, now + RECENT));
+    }
+}

@@ -1,0 +1,91 @@
+//! A node: a broker, and those who use it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use stompbox::broker::{
+    Broker, BrokerError, BrokerOptions, Destination, Message, Outcome, RedisBroker, Subscriber,
+    SubscriberId, Turn,
+};
+use stompbox::session::SubscriptionKey;
+use stompbox::testkit::{Mailbox, Received};
+
+/// How long something that has to come may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Node {
+    pub(crate) broker: RedisBroker,
+    connections: AtomicU64,
+}
+
+impl Node {
+    /// A node where what is below `/topic/kept` is kept.
+    pub(crate) async fn start(url: &str) -> Self {
+        let rule = "/topic/kept/**,history=10000,history-bytes=64MiB".parse().expect("a rule");
+        let options = BrokerOptions::default().rule(rule);
+        let broker = RedisBroker::connect(url, options).await.expect("a Redis");
+        Self { broker, connections: AtomicU64::new(1) }
+    }
+
+    pub(crate) async fn subscribe(&self, to: &str, mailbox: &Arc<Mailbox>) -> SubscriberId {
+        self.try_subscribe(to, mailbox).await.expect("subscribed")
+    }
+
+    pub(crate) async fn try_subscribe(
+        &self,
+        to: &str,
+        mailbox: &Arc<Mailbox>,
+    ) -> Result<SubscriberId, BrokerError> {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        let id = SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
+        let subscriber = Subscriber::new(id, mailbox.clone());
+        let mut turn = Turn::new(Instant::now());
+        let outcome = self.broker.subscribe(&destination(to), subscriber, &mut turn);
+        drop(turn);
+        self.answer(outcome).await.map(|()| id)
+    }
+
+    pub(crate) async fn unsubscribe(&self, from: &str, who: SubscriberId) {
+        let mut turn = Turn::new(Instant::now());
+        let outcome = self.broker.unsubscribe(&destination(from), who, &mut turn);
+        drop(turn);
+        outcome.await.expect("unsubscribed");
+    }
+
+    /// Calls `publish`; what became of it is in the outcome.
+    pub(crate) fn send(&self, to: &str, body: impl AsRef<[u8]>) -> Outcome {
+        let message = Message::builder(destination(to)).body(body);
+        self.broker.publish(message, &mut Turn::new(Instant::now()))
+    }
+
+    pub(crate) async fn publish(&self, to: &str, body: impl AsRef<[u8]>) {
+        self.answer(self.send(to, body)).await.expect("published");
+    }
+
+    pub(crate) async fn answer(&self, outcome: Outcome) -> Result<(), BrokerError> {
+        tokio::time::timeout(PATIENCE, outcome).await.expect("an answer")
+    }
+}
+
+/// Waits until a message with this body came, and returns all that came with it.
+pub(crate) async fn until(mailbox: &Mailbox, body: &str) -> Vec<Received> {
+    let came = |all: &[Received]| all.iter().any(|it| it.text() == body);
+    mailbox.wait_until(PATIENCE, came).await.unwrap_or_else(|all| {
+        panic!("{body} did not come, there came {:?}", bodies(&all));
+    })
+}
+
+pub(crate) fn bodies(received: &[Received]) -> Vec<String> {
+    received.iter().map(Received::text).collect()
+}
+
+/// A destination that no other run has.
+pub(crate) fn unique(prefix: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    format!("{prefix}/{:x}", now.expect("a time after 1970").as_nanos())
+}
+
+fn destination(name: &str) -> Destination {
+    name.parse().expect("a destination")
+}

@@ -1,0 +1,114 @@
+//! Two programs that share a room, as docs/brokers.md starts them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::engine::{setting, url};
+use crate::node::unique;
+
+/// A `stompbox serve`, which ends with this.
+struct Program {
+    process: Child,
+    address: String,
+}
+
+impl Program {
+    fn start(url: &str, environment: &[(&str, String)]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_stompbox"))
+            .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
+            .env("STOMPBOX_BROKER", url)
+            .envs(environment.iter().cloned())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program");
+        let output = BufReader::new(process.stdout.take().expect("its output"));
+        let mut lines = output.lines().map_while(Result::ok);
+        let address = lines.find_map(|line| Some(line.strip_prefix("tcp: ")?.to_owned()));
+        Self { process, address: address.expect("the address that it listens on") }
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(&self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+        let mut client = Client(BufReader::new(stream));
+        client.send("CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n");
+        assert!(client.receive().starts_with("CONNECTED\n"));
+        client
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn send(&mut self, frame: &str) {
+        self.0.get_mut().write_all(format!("{frame}\0").as_bytes()).expect("sent");
+    }
+
+    fn receive(&mut self) -> String {
+        let mut frame = Vec::new();
+        self.0.read_until(0, &mut frame).expect("a frame in time");
+        let frame = String::from_utf8(frame).expect("text");
+        frame.trim_start().trim_end_matches('\0').to_owned()
+    }
+
+    fn subscribe(&mut self, room: &str, more: &str) {
+        self.send(&format!("SUBSCRIBE\nid:0\nreceipt:r\ndestination:{room}\n{more}\n"));
+        assert!(self.receive().starts_with("RECEIPT\n"));
+    }
+
+    fn publish(&mut self, room: &str, body: &str) {
+        self.send(&format!("SEND\nreceipt:r\ndestination:{room}\n\n{body}"));
+    }
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn two_programs_share_a_room() {
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let room = unique("/topic/room");
+    let (mut one, mut other) = (here.connect(), there.connect());
+    one.subscribe(&room, "");
+    other.publish(&room, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let message = one.receive();
+    assert!(message.starts_with("MESSAGE\n") && message.ends_with("\n\nhello"), "{message}");
+
+    // Whoever goes on on another node, after the token that it had, misses nothing.
+    let token =
+        message.lines().find(|line| line.starts_with("token:")).expect("a token").to_owned();
+    drop((one, here));
+    other.publish(&room, "meanwhile");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let mut again = there.connect();
+    let since = token.replace("token:", "since:");
+    again.subscribe(&room, &format!("{since}\n"));
+    let message = again.receive();
+    assert!(message.ends_with("\n\nmeanwhile") && !message.contains("gap:"), "{message}");
+    let mut queue = there.connect();
+    queue.publish("/queue/a", "refused");
+    let error = queue.receive();
+    assert!(error.starts_with("ERROR\n") && error.contains("not supported"), "{error}");
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn one_of_them_may_speak_tls() {
+    let trusted = [("SSL_CERT_FILE", setting("REDIS_CERTIFICATE"))];
+    let secure = Program::start(&setting("REDIS_TLS_URL"), &trusted);
+    let plain = Program::start(&url(), &[]);
+    let room = unique("/topic/room");
+    let (mut one, mut other) = (secure.connect(), plain.connect());
+    one.subscribe(&room, "");
+    other.publish(&room, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    assert!(one.receive().ends_with("\n\nhello"));
+}
