@@ -2,6 +2,7 @@
 //! faults start one of their own, which they may kill.
 #![allow(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "a helper of a test fails by panicking"
