@@ -85,6 +85,14 @@ pub enum BrokerError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The message is larger than the engine takes.
+    #[error("a message to {destination} is larger than the engine takes: {limit} bytes")]
+    TooLarge {
+        /// The destination.
+        destination: String,
+        /// What the engine takes, in bytes, headers included.
+        limit: usize,
+    },
     /// History was asked for where none is kept.
     #[error("{destination} keeps no history")]
     NoHistory {
@@ -133,6 +141,7 @@ impl BrokerError {
             Self::Unsupported { .. } => "not supported",
             Self::NoHistory { .. } => "no history",
             Self::InvalidToken { .. } => "invalid token",
+            Self::TooLarge { .. } => "message too large",
             Self::Full { .. } | Self::TooManyMessages { .. } => "destination full",
             Self::InvalidHeader { .. } => "invalid header",
             Self::AllFull { .. } => "queues full",

@@ -13,7 +13,7 @@
 
 mod capabilities;
 mod destination;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod engine;
 mod error;
 mod history;
@@ -22,6 +22,8 @@ mod memory;
 mod message;
 #[cfg(all(test, stompbox_loom))]
 mod models;
+#[cfg(feature = "nats")]
+mod nats;
 mod options;
 mod outcome;
 mod outlet;
@@ -48,6 +50,8 @@ pub use history::HistoryRequest;
 pub use host::Host;
 pub use memory::{MemoryBroker, MemoryBrokerBuilder, MemoryBrokerCounters};
 pub use message::{Message, MessageBuilder, is_withheld};
+#[cfg(feature = "nats")]
+pub use nats::NatsBroker;
 pub use options::BrokerOptions;
 pub use outcome::{Completer, Outcome};
 pub use outlet::{Outlet, Taken};

@@ -35,6 +35,12 @@ impl Prefixes {
         self.temporary = whole_segments(prefix);
     }
 
+    /// The prefixes of queues, without a `/` at their end.
+    #[cfg(feature = "nats")]
+    pub(super) fn queues(&self) -> &[String] {
+        &self.queues
+    }
+
     /// Whether they are those of a broker that was told of no others.
     #[cfg(feature = "rabbitmq")]
     pub(super) fn are_default(&self) -> bool {

@@ -51,12 +51,8 @@ pub enum ConnectError {
 }
 
 /// The schemes of the engines, and the feature that each needs.
-const ENGINES: [(&[&str], &str); 4] = [
-    (&["redis", "rediss"], "redis"),
-    (&["amqp", "amqps"], "rabbitmq"),
-    (&["kafka"], "kafka"),
-    (&["nats", "tls"], "nats"),
-];
+const ENGINES: [(&[&str], &str); 3] =
+    [(&["redis", "rediss"], "redis"), (&["amqp", "amqps"], "rabbitmq"), (&["nats", "tls"], "nats")];
 
 /// Makes the broker that a URL names, and connects it to its engine.
 ///
@@ -65,6 +61,7 @@ const ENGINES: [(&[&str], &str); 4] = [
 /// | `memory:` | [`MemoryBroker`](super::MemoryBroker), for one node | |
 /// | `redis://[login[:password]@]host[:port][/database]`, `rediss://…` with TLS | `RedisBroker` | `redis` |
 /// | `amqp://[login:password@]host[:port][/virtual-host]`, `amqps://…` with TLS | `RabbitMqBroker` | `rabbitmq` |
+/// | `nats://[login[:password]@]host[:port][,host[:port]…][?prefix=subject]`, `tls://…` | `NatsBroker` | `nats` |
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -94,6 +91,8 @@ pub async fn connect(url: &str, options: BrokerOptions) -> Result<Arc<dyn Broker
         }
         #[cfg(feature = "rabbitmq")]
         "amqp" | "amqps" => Ok(Arc::new(RabbitMqBroker::connect(url, options).await?)),
+        #[cfg(feature = "nats")]
+        "nats" | "tls" => Ok(Arc::new(super::NatsBroker::connect(url, options).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => Ok(Arc::new(RedisBroker::connect(url, options).await?)),
         other => Err(not_served(other)),

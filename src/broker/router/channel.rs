@@ -135,6 +135,12 @@ impl Channel {
         }
     }
 
+    /// Messages may be missing: each member is told so by the next one that it is delivered.
+    #[cfg(feature = "nats")]
+    pub(super) fn gap(&self) {
+        self.state.lock().members.set_gap();
+    }
+
     /// A subscriber was told that messages are missing.
     pub(super) fn told_of_gap(&self, subscriber: SubscriberId) {
         if let Some(member) = self.state.lock().members.get_mut(subscriber) {
@@ -202,17 +208,6 @@ impl Channel {
             host.deadline_changed();
         }
         true
-    }
-
-    /// Drops all that is kept.
-    #[cfg(feature = "redis")]
-    pub(super) fn evict_all(self: &Arc<Self>) {
-        let all = &self.shared.retained;
-        self.forget(|log| {
-            while !log.is_empty() {
-                log.drop_oldest(all);
-            }
-        });
     }
 
     /// A message that an engine ordered has a token of its own; any other gets its position.

@@ -88,6 +88,16 @@ impl Members {
         true
     }
 
+    /// The next message that each is delivered says that others are missing before it.
+    #[cfg(feature = "nats")]
+    pub(super) fn set_gap(&mut self) {
+        for chunk in Arc::make_mut(&mut self.chunks) {
+            for member in Arc::make_mut(chunk) {
+                member.gap = true;
+            }
+        }
+    }
+
     pub(super) fn get_mut(&mut self, id: SubscriberId) -> Option<&mut Member> {
         let place = *self.places.get(&id)?;
         let chunks = Arc::make_mut(&mut self.chunks);

@@ -44,12 +44,22 @@ use table::Table;
 pub struct Router {
     table: Arc<Table>,
     shared: Arc<Shared>,
+    /// Whether a pattern is a name like any other.
+    patterns_are_names: bool,
 }
 
 impl Router {
     /// A router without subscribers.
     pub fn new() -> Self {
-        Self { table: Arc::new(Table::new()), shared: Arc::default() }
+        Self { table: Arc::new(Table::new()), shared: Arc::default(), patterns_are_names: false }
+    }
+
+    /// A router to which a pattern is a name like any other: for a broker whose engine matches
+    /// patterns, and sends a message once for each that the node listens to. What comes by the
+    /// pattern's subscription is [routed](Self::route) to the pattern.
+    #[cfg(feature = "nats")]
+    pub(super) fn with_patterns_as_names() -> Self {
+        Self { patterns_are_names: true, ..Self::new() }
     }
 
     /// A router whose destinations keep what these rules say, for subscribers who come late; all
@@ -59,7 +69,7 @@ impl Router {
     /// called at [`next_deadline`](Self::next_deadline).
     pub fn with_history(rules: Arc<DestinationRules>, bytes: usize) -> Self {
         let shared = Arc::new(Shared::with_history(rules, bytes));
-        Self { table: Arc::new(Table::new()), shared }
+        Self { table: Arc::new(Table::new()), shared, patterns_are_names: false }
     }
 
     /// As [`with_history`](Self::with_history), for a broker whose engine keeps the history: here is
@@ -105,7 +115,7 @@ impl Router {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> bool {
-        if destination.is_pattern() {
+        if self.is_pattern(destination) {
             return self.shared.patterns.subscribe(destination, subscriber);
         }
         let reads = subscriber.history.is_some();
@@ -138,7 +148,7 @@ impl Router {
     /// Removes a subscriber from a destination or a pattern. Returns whether it was the last one
     /// there; false also if it was not there.
     pub fn unsubscribe(&self, destination: &Destination, subscriber: SubscriberId) -> bool {
-        let last = if destination.is_pattern() {
+        let last = if self.is_pattern(destination) {
             self.shared.patterns.unsubscribe(destination, subscriber)
         } else {
             self.leave(destination, subscriber)
@@ -210,6 +220,15 @@ impl Router {
         }
     }
 
+    /// Tells those who listen to a destination that messages may be missing: the next one that each
+    /// is delivered [says so](Delivery::has_gap).
+    #[cfg(feature = "nats")]
+    pub(super) fn gap(&self, destination: &Destination) {
+        if let Some(channel) = self.table.find(destination) {
+            channel.gap();
+        }
+    }
+
     /// How many destinations are in use: somebody has subscribed to them, or something waits there.
     pub fn destinations(&self) -> usize {
         self.table.len()
@@ -217,7 +236,7 @@ impl Router {
 
     /// How many have subscribed to a destination, or to exactly this pattern.
     pub fn subscribers(&self, destination: &Destination) -> usize {
-        if destination.is_pattern() {
+        if self.is_pattern(destination) {
             return self.shared.patterns.subscribers(destination);
         }
         self.table.find(destination).map_or(0, |channel| channel.subscribers())
@@ -237,6 +256,10 @@ impl Router {
     /// Drops history that has expired.
     pub fn handle_deadline(&self, now: Instant) {
         self.shared.retained.expire(now);
+    }
+
+    fn is_pattern(&self, destination: &Destination) -> bool {
+        !self.patterns_are_names && destination.is_pattern()
     }
 
     /// Whether anybody listens to a destination for which there is no channel, or it keeps history.

@@ -24,6 +24,17 @@ impl Channel {
         });
     }
 
+    /// Drops all that is kept.
+    #[cfg(feature = "redis")]
+    pub(in super::super) fn evict_all(self: &Arc<Self>) {
+        let all = &self.shared.retained;
+        self.forget(|log| {
+            while !log.is_empty() {
+                log.drop_oldest(all);
+            }
+        });
+    }
+
     /// Drops some of what is kept, after the destination has lost its place among the others.
     fn forget(self: &Arc<Self>, forget: impl FnOnce(&mut Log)) {
         let mut state = self.state.lock();

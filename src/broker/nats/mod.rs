@@ -1,0 +1,299 @@
+//! The broker over NATS.
+
+mod address;
+mod link;
+mod listener;
+mod message;
+mod node;
+mod queue;
+mod stream;
+mod subject;
+mod task;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::prefixes::Kind;
+use super::url::redacted;
+use super::{
+    Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
+    Message, Operation, Outcome, Router, Settle, SlowConsumer, SlowConsumerAction, Subscriber,
+    SubscriberId, TransactionGuarantee, Turn,
+};
+use address::Address;
+use link::Link;
+use node::Node;
+use task::Task;
+
+/// The broker over NATS: topics of several servers on core NATS, and queues on JetStream.
+///
+/// - A destination is a subject: `/topic/room/5` is `topic.room.5`, so that other programs at NATS
+///   take part. What a subject cannot carry (`.`, `*`, `>`, `%`, space, what is not ASCII) is written
+///   as `%` and two hexadecimal digits: `/topic/a.b` is `topic.a%2Eb`. The body is the payload, and
+///   headers are headers of NATS under their names; one that NATS cannot carry as it is travels
+///   escaped in a `Stompbox-Header`.
+/// - Patterns are matched by NATS: `*` is `*`, and `**` at the end is `>`. With `**` elsewhere the
+///   node listens to everything below, and matches what comes.
+/// - However many listen here, the node subscribes once to each destination and to each pattern.
+/// - An outcome is complete when the server has the message, or sends what is published from now on.
+///   Many share one round trip.
+/// - While NATS cannot be reached, what is published waits, at most 64 MiB of it and 10 seconds, and
+///   is then [refused](BrokerError::Unavailable). Messages that others publish meanwhile are lost to
+///   this node: the next one that each subscriber gets says so ([`gap`]). What the node publishes
+///   again comes once.
+/// - A queue is a subject of a stream, `stompbox-queues`, and has a consumer there, from which each
+///   node takes as many messages as its own consumers have credit for. A message is gone when it was
+///   acknowledged; a SEND is complete when the stream has it. What a node that is gone had not settled
+///   is handed out again within 20 seconds. Without JetStream queues are
+///   [refused](BrokerError::Refused).
+/// - There is no history: it is refused.
+///
+/// Messages of other programs are taken as well: the payload is the body. One whose subject is no
+/// destination is passed over.
+///
+/// A login at NATS needs to publish and to subscribe below `_INBOX`, and where its clients do. What NATS
+/// denies it is [refused](BrokerError::Refused). NATS confirms nothing and its client tells of a denial
+/// a moment late, so the first message to such a destination can be taken for sent, and a subscription
+/// to it, rarely, for one.
+///
+/// [`gap`]: crate::session::Delivery::has_gap
+///
+/// ```no_run
+/// # async fn run() -> Result<(), stompbox::broker::ConnectError> {
+/// use stompbox::broker::{Broker, BrokerOptions, Capability, NatsBroker};
+///
+/// let broker = NatsBroker::connect("nats://127.0.0.1:4222", BrokerOptions::default()).await?;
+/// assert!(broker.capabilities().supports(Capability::Patterns));
+/// # Ok(())
+/// # }
+/// ```
+pub struct NatsBroker {
+    options: BrokerOptions,
+    node: Arc<Node>,
+    /// Who listens to what. Held while that is told to the router and to the engine, so that both
+    /// hear the same.
+    listening: Mutex<HashSet<(Destination, SubscriberId)>>,
+    runtime: Handle,
+    task: AbortHandle,
+}
+
+impl NatsBroker {
+    /// Connects to NATS: `nats://[login[:password]@]host[:port][,host[:port]…][?prefix=subject]`, or
+    /// `tls://…`.
+    ///
+    /// Several hosts are one cluster. A login without a password is a token. With a `prefix` all
+    /// subjects are below it: `/topic/a` is `chat.topic.a` with `?prefix=chat`.
+    ///
+    /// Must be called on tokio's runtime, which goes on to run the broker. The error is that the URL
+    /// is not understood, that no server of it answers within some seconds, or that the options ask
+    /// for what this broker cannot do.
+    pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
+        let address = Address::parse(url)?;
+        let failed = |source| ConnectError::Engine { url: redacted(url), source };
+        if options.rules.keep_history() {
+            return Err(failed("a rule asks for history, which this broker does not keep".into()));
+        }
+        let link = Link::connect(&address).await.map_err(failed)?;
+        let node = Arc::new(Node::new(address.subjects.clone(), options.prefixes.clone()));
+        let task = tokio::spawn(Task::new(Arc::clone(&node), address).run(link)).abort_handle();
+        let (listening, runtime) = (Mutex::default(), Handle::current());
+        Ok(Self { options, node, listening, runtime, task })
+    }
+
+    /// The router that topics are delivered through. To it a pattern is a destination.
+    pub fn router(&self) -> &Router {
+        &self.node.router
+    }
+
+    /// How many destinations and patterns this node has subscribed to at NATS.
+    pub fn upstreams(&self) -> usize {
+        self.node.upstreams.count()
+    }
+
+    /// Refuses what is neither a topic nor one queue.
+    fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
+        match self.options.prefixes.kind(destination) {
+            Some(Kind::Queue) if destination.is_pattern() => {
+                Err(unsupported(Capability::Patterns, destination))
+            }
+            Some(Kind::Temporary) => Err(unsupported(Capability::Queues, destination)),
+            Some(kind) => Ok(kind),
+            None => Err(BrokerError::UnknownDestination {
+                destination: destination.to_string(),
+                known: self.options.prefixes.to_string(),
+            }),
+        }
+    }
+
+    fn check_message(&self, message: &Message) -> Result<(), BrokerError> {
+        let destination = message.destination();
+        if destination.is_pattern() {
+            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
+        }
+        self.check(destination).map(|_| ())
+    }
+
+    fn send(&self, message: Message, now: Instant) -> Outcome {
+        let bytes = message.shared().size();
+        self.node.outbox.push(message, bytes, now)
+    }
+}
+
+fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
+    BrokerError::Unsupported { capability, destination: destination.to_string() }
+}
+
+impl Broker for NatsBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            queues: true,
+            settle: true,
+            durable: true,
+            patterns: true,
+            transactions: TransactionGuarantee::AtLeastOnce,
+            ..Capabilities::default()
+        }
+    }
+
+    fn attach(&self, host: Arc<dyn Host>) {
+        self.node.router.attach(host);
+    }
+
+    fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
+        match self.check_message(&message) {
+            Ok(()) => self.send(message, turn.now()),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome {
+        let kind = match self.check(destination) {
+            Ok(kind) => kind,
+            Err(error) => return error.into(),
+        };
+        if subscriber.history.is_some() {
+            return unsupported(Capability::History, destination).into();
+        }
+        let mut listening = self.listening.lock();
+        let known = !listening.insert((destination.clone(), subscriber.id));
+        match kind {
+            Kind::Topic => drop(self.node.router.subscribe(destination, subscriber, turn)),
+            Kind::Queue | Kind::Temporary => self.node.join(destination, subscriber),
+        }
+        let outcome = self.node.upstreams.join(destination);
+        if known {
+            // It takes the place of the one that it was.
+            self.node.upstreams.leave(destination);
+        }
+        outcome
+    }
+
+    fn unsubscribe(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        _turn: &mut Turn,
+    ) -> Outcome {
+        let kind = match self.check(destination) {
+            Ok(kind) => kind,
+            Err(error) => return error.into(),
+        };
+        let mut listening = self.listening.lock();
+        match kind {
+            Kind::Topic => drop(self.node.router.unsubscribe(destination, subscriber)),
+            Kind::Queue | Kind::Temporary => {
+                if let Some(queue) = self.node.queue(destination) {
+                    queue.consumers.leave(subscriber);
+                }
+            }
+        }
+        if listening.remove(&(destination.clone(), subscriber)) {
+            self.node.upstreams.leave(destination);
+        }
+        Outcome::done()
+    }
+
+    fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        match self.node.queue(destination) {
+            Some(queue) => {
+                queue.consumers.resume(subscriber);
+                queue.consumers.dispatch(turn.now());
+            }
+            None => self.node.router.resume(destination, subscriber, turn),
+        }
+    }
+
+    /// JetStream is told at once, and confirms nothing: if that is lost, the message comes again.
+    fn settle(&self, settle: Settle, _turn: &mut Turn) -> Outcome {
+        self.node.settle(&settle);
+        Outcome::done()
+    }
+
+    /// All SENDs are looked at before the first of them is published. Messages are settled when NATS
+    /// has all that was sent; if it does not get all of it, they stay unsettled.
+    fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
+        let (mut messages, mut settles) = (Vec::new(), Vec::new());
+        for operation in operations {
+            match operation {
+                Operation::Publish(message) => {
+                    if let Err(error) = self.check_message(&message) {
+                        return error.into();
+                    }
+                    messages.push(message);
+                }
+                Operation::Settle(settle) => settles.push(settle),
+            }
+        }
+        let sent = messages.into_iter().map(|message| self.send(message, turn.now()));
+        let sent: Vec<_> = sent.collect();
+        let (completer, outcome) = Outcome::pending();
+        let node = Arc::clone(&self.node);
+        self.runtime.spawn(async move {
+            let mut result = Ok(());
+            for outcome in sent {
+                result = result.and(outcome.await);
+            }
+            if result.is_ok() {
+                for settle in &settles {
+                    node.settle(settle);
+                }
+            }
+            completer.complete(result);
+        });
+        outcome
+    }
+
+    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        let policy = &self.options.rules.policy(destination).slow_consumer;
+        match policy.action {
+            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
+                action: SlowConsumerAction::Close,
+                ..SlowConsumer::clone(policy)
+            }),
+            _ => Arc::clone(policy),
+        }
+    }
+}
+
+impl Drop for NatsBroker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for NatsBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsBroker").field("router", &self.node.router).finish_non_exhaustive()
+    }
+}

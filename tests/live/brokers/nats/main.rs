@@ -1,0 +1,47 @@
+//! The broker over NATS against a real NATS, which `tests/live/run brokers nats` starts. The tests of
+//! faults start one of their own, which they may kill.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking"
+)]
+
+mod engine;
+mod faults;
+mod listener;
+mod nodes;
+mod patterns;
+mod queues;
+
+use stompbox::broker::{BrokerOptions, NatsBroker};
+use stompbox::testkit::BrokerSuite;
+
+/// The URL of the NATS that was started for the tests.
+fn url() -> String {
+    std::env::var("NATS_URL").expect("NATS_URL names a NATS: tests/live/run brokers nats")
+}
+
+async fn node(url: &str) -> NatsBroker {
+    NatsBroker::connect(url, BrokerOptions::default()).await.expect("a NATS")
+}
+
+#[tokio::test]
+#[ignore = "needs nats"]
+async fn it_conforms() {
+    let url = url();
+    // A queue that is left waits for what it has asked for, at most a second in each of the rounds.
+    let suite = BrokerSuite::new().with_connections(1_000);
+    let report = suite.run(async || node(&url).await).await;
+    assert!(report.failures().is_empty(), "{report}");
+}
+
+#[tokio::test]
+#[ignore = "needs nats"]
+async fn it_conforms_below_a_prefix() {
+    let url = format!("{}/?prefix=some.where", url());
+    let suite = BrokerSuite::new().with_connections(100);
+    let report = suite.run(async || node(&url).await).await;
+    assert!(report.failures().is_empty(), "{report}");
+}
