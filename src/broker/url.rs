@@ -149,7 +149,7 @@ mod tests {
         let text = error("memroy:").await.to_string();
         assert_eq!(
             text,
-            "there is no broker for memroy:, only for memory:, redis:, amqp:, kafka:, nats:"
+            "there is no broker for memroy:, only for memory:, redis:, amqp:, nats:"
         );
         assert!(matches!(error("memory:x").await, ConnectError::InvalidUrl { .. }));
         assert!(matches!(error("host").await, ConnectError::InvalidUrl { .. }));
