@@ -147,10 +147,7 @@ mod tests {
     async fn what_is_unknown_and_what_is_not_compiled_in_are_told_apart() {
         let error = async |url: &str| connect(url, BrokerOptions::default()).await.err().unwrap();
         let text = error("memroy:").await.to_string();
-        assert_eq!(
-            text,
-            "there is no broker for memroy:, only for memory:, redis:, amqp:, nats:"
-        );
+        assert_eq!(text, "there is no broker for memroy:, only for memory:, redis:, amqp:, nats:");
         assert!(matches!(error("memory:x").await, ConnectError::InvalidUrl { .. }));
         assert!(matches!(error("host").await, ConnectError::InvalidUrl { .. }));
         for (schemes, engine) in ENGINES {
