@@ -51,7 +51,8 @@ use task::Task;
 ///   acknowledged; a SEND is complete when the stream has it. What a node that is gone had not settled
 ///   is handed out again within 20 seconds. Without JetStream queues are
 ///   [refused](BrokerError::Refused).
-/// - There is no history: it is refused.
+/// - There is no history, whatever a rule says: who asks for it is refused. Of a rule only what becomes
+///   of slow consumers counts.
 ///
 /// Messages of other programs are taken as well: the payload is the body. One whose subject is no
 /// destination is passed over.
@@ -90,14 +91,10 @@ impl NatsBroker {
     /// subjects are below it: `/topic/a` is `chat.topic.a` with `?prefix=chat`.
     ///
     /// Must be called on tokio's runtime, which goes on to run the broker. The error is that the URL
-    /// is not understood, that no server of it answers within some seconds, or that the options ask
-    /// for what this broker cannot do.
+    /// is not understood, or that no server of it answers within some seconds.
     pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
         let address = Address::parse(url)?;
         let failed = |source| ConnectError::Engine { url: redacted(url), source };
-        if options.rules.keep_history() {
-            return Err(failed("a rule asks for history, which this broker does not keep".into()));
-        }
         let link = Link::connect(&address).await.map_err(failed)?;
         let node = Arc::new(Node::new(address.subjects.clone(), options.prefixes.clone()));
         let task = tokio::spawn(Task::new(Arc::clone(&node), address).run(link)).abort_handle();
