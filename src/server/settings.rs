@@ -40,6 +40,11 @@ pub struct ServerSettings {
     /// The most things that one connection has asked for and that are not done, such as messages for
     /// a handler that is busy. At that number no more is read from it. Default: 64.
     pub pending: usize,
+    /// How many bytes the messages may take that one connection has sent and that are not done, such
+    /// as those that a subscriber holds back
+    /// ([`SlowConsumerAction::HoldPublisher`](crate::session::SlowConsumerAction::HoldPublisher)). At
+    /// that number no more is read from it. Default: 256 KiB.
+    pub pending_bytes: usize,
     /// Headers of SEND that are not passed on to subscribers, beside those that never are
     /// ([`is_withheld`](crate::broker::is_withheld)).
     pub withheld_headers: Vec<String>,
@@ -59,6 +64,7 @@ impl Default for ServerSettings {
             head: HeadLimits::default(),
             connections: 100_000,
             pending: 64,
+            pending_bytes: 256 << 10,
             withheld_headers: Vec::new(),
             write_timeout: Duration::from_secs(20),
             linger: Duration::from_secs(3),

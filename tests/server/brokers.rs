@@ -10,7 +10,7 @@ use stompbox::broker::{
     Operation, Outcome, Settle, Subscriber, SubscriberId, Turn,
 };
 use stompbox::frame::Command;
-use stompbox::server::Server;
+use stompbox::server::{Server, ServerSettings};
 
 use super::heart_beats::embedded;
 use super::peer::{TEXT, listening};
@@ -140,6 +140,27 @@ async fn a_session_keeps_a_bounded_number_pending() {
     }
     assert_eq!(broker.calls.load(Ordering::SeqCst), 100);
     assert!(started.elapsed().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_keeps_a_bounded_number_of_bytes_pending() {
+    let broker = Arc::new(Waiting::default());
+    let mut settings = ServerSettings::default();
+    settings.pending_bytes = 1_000;
+    let builder = Server::builder().shared_broker(broker.clone()).settings(settings);
+    let (_server, mut peer) = embedded(builder);
+    peer.connect("").await;
+    let body = "x".repeat(400);
+    for n in 0..20 {
+        peer.send(&format!("SEND\ndestination:/topic/a\nreceipt:{n}\n\n{body}")).await;
+    }
+    for n in 0..20 {
+        broker.complete(0, Ok(())).await;
+        peer.expect_receipt(&n.to_string()).await;
+        // Two of them are less than 1,000 bytes, with what they cost to keep; three are not.
+        assert!(broker.pending.lock().len() <= 3);
+    }
+    assert_eq!(broker.calls.load(Ordering::SeqCst), 20);
 }
 
 #[tokio::test(start_paused = true)]

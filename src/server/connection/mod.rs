@@ -200,7 +200,10 @@ impl Connection {
 
     /// Whether the client may ask for more: it is decided who it is, and not too much is being done.
     fn may_ask(&self) -> bool {
-        self.connecting.is_none() && self.work.len() < self.shared.settings.pending
+        let settings = &self.shared.settings;
+        self.connecting.is_none()
+            && self.work.len() < settings.pending
+            && self.work.bytes() < settings.pending_bytes
     }
 
     /// Whether not too much of what the client was answered waits for it.

@@ -166,7 +166,7 @@ impl Connection {
         self.note_subscribed(named, Subscribed { key, automatic: true });
         let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone());
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
-        self.begin(outcome, Then::Activate(key, None), context)
+        self.begin(outcome, Then::Activate(key, None), 0, context)
     }
 
     /// Returns what was noted before.

@@ -69,8 +69,9 @@ impl Connection {
             return Ok(());
         }
         let message = self.message(&send).map_err(refused)?;
+        let bytes = message.shared().size();
         let outcome = self.shared.broker.publish(message, turn);
-        self.begin(outcome, Then::Receipt(receipt), context)
+        self.begin(outcome, Then::Receipt(receipt), bytes, context)
     }
 
     fn message(&mut self, send: &SendFrame) -> Result<Message, Refusal> {
@@ -104,7 +105,7 @@ impl Connection {
             .with_history(history);
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
         self.end_automatic(&subscribe.destination, key, turn);
-        self.begin(outcome, Then::Activate(key, receipt), context)
+        self.begin(outcome, Then::Activate(key, receipt), 0, context)
     }
 
     /// Opens a subscription, with what is done about its client if that is slow.
@@ -157,7 +158,7 @@ impl Connection {
         let receipt = unsubscribe.receipt;
         let subscriber = self.subscriber(key);
         let outcome = self.shared.broker.unsubscribe(&destination(&name)?, subscriber, turn);
-        self.begin(outcome, Then::Receipt(receipt), context)
+        self.begin(outcome, Then::Receipt(receipt), 0, context)
     }
 
     /// What an ACK or NACK means to the broker, if anything.
@@ -202,11 +203,20 @@ impl Connection {
                 }
             }
         }
+        let bytes = operations.iter().map(size).sum();
         let outcome = self.shared.broker.commit(operations, turn);
-        self.begin(outcome, Then::Handle(handled, receipt), context)
+        self.begin(outcome, Then::Handle(handled, receipt), bytes, context)
     }
 }
 
 fn destination(name: &str) -> Result<Destination, Refusal> {
     Ok(Destination::new(name)?)
+}
+
+/// What an operation takes in memory until it is done.
+fn size(operation: &Operation) -> usize {
+    match operation {
+        Operation::Publish(message) => message.shared().size(),
+        Operation::Settle(settle) => size_of_val(&*settle.tags),
+    }
 }

@@ -85,10 +85,10 @@ impl Connection {
         for settle in settles {
             let outcome = self.shared.broker.settle(settle, turn);
             let before = std::mem::replace(&mut last, outcome);
-            self.begin(before, Then::Receipt(None), context)?;
+            self.begin(before, Then::Receipt(None), 0, context)?;
         }
         let receipt = found.is_ok().then_some(receipt).flatten();
-        self.begin(last, Then::Receipt(receipt), context)?;
+        self.begin(last, Then::Receipt(receipt), 0, context)?;
         found
     }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::broker::{BrokerError, Outcome, Turn};
+use crate::frame::Version;
 use crate::session::{Receipt, Refusal, SendFrame, SubscriptionKey};
 
 use super::super::handle::{HandleError, Handling, SendRequest};
@@ -14,11 +15,21 @@ use super::Connection;
 #[derive(Default)]
 pub(super) struct Work {
     /// What the broker has not taken responsibility for yet.
-    outcomes: VecDeque<(Outcome, Then)>,
+    outcomes: VecDeque<Pending>,
     /// The message that a handler is busy with.
     handling: Option<(Handling, Option<Receipt>)>,
     /// Messages for handlers, in order.
     queue: VecDeque<SendFrame>,
+    /// What the messages in `outcomes` and `queue` take.
+    bytes: usize,
+}
+
+/// A call to the broker that is not done.
+struct Pending {
+    outcome: Outcome,
+    then: Then,
+    /// What it asked for takes.
+    bytes: usize,
 }
 
 /// What follows when the broker has taken responsibility.
@@ -36,6 +47,11 @@ impl Work {
         self.outcomes.len() + self.queue.len() + usize::from(self.handling.is_some())
     }
 
+    /// How many bytes the messages take that were asked to be sent and are not.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Gives back the room of what is empty: an idle connection keeps none.
     pub(super) fn give_back(&mut self) {
         if self.outcomes.is_empty() {
@@ -48,18 +64,20 @@ impl Work {
 }
 
 impl Connection {
-    /// Goes on with a call to the broker: at once if it is done, else when it is.
+    /// Goes on with a call to the broker, of so many bytes: at once if it is done, else when it is.
     pub(super) fn begin(
         &mut self,
         mut outcome: Outcome,
         then: Then,
+        bytes: usize,
         context: &mut Context<'_>,
     ) -> Result<(), Refusal> {
         // Polled, and not merely looked at, so that it wakes the connection when it is done.
         match Pin::new(&mut outcome).poll(context) {
             Poll::Ready(result) => self.conclude(result, then),
             Poll::Pending => {
-                self.work.outcomes.push_back((outcome, then));
+                self.work.bytes += bytes;
+                self.work.outcomes.push_back(Pending { outcome, then, bytes });
                 Ok(())
             }
         }
@@ -73,6 +91,7 @@ impl Connection {
         turn: &mut Turn,
     ) {
         let waits = self.work.handling.is_some() || !self.work.queue.is_empty();
+        self.work.bytes += size(&send);
         self.work.queue.push_back(if waits { kept(send) } else { send });
         self.poll_handling(context, turn);
     }
@@ -80,11 +99,12 @@ impl Connection {
     /// Finishes what is done meanwhile.
     pub(super) fn poll_work(&mut self, context: &mut Context<'_>, turn: &mut Turn) {
         for _ in 0..self.work.outcomes.len() {
-            let Some((mut outcome, then)) = self.work.outcomes.pop_front() else { break };
-            match Pin::new(&mut outcome).poll(context) {
-                Poll::Pending => self.work.outcomes.push_back((outcome, then)),
+            let Some(mut pending) = self.work.outcomes.pop_front() else { break };
+            match Pin::new(&mut pending.outcome).poll(context) {
+                Poll::Pending => self.work.outcomes.push_back(pending),
                 Poll::Ready(result) => {
-                    if let Err(refusal) = self.conclude(result, then) {
+                    self.work.bytes -= pending.bytes;
+                    if let Err(refusal) = self.conclude(result, pending.then) {
                         self.refuse(&refusal, turn.now());
                     }
                 }
@@ -117,6 +137,7 @@ impl Connection {
             return Some(handling);
         }
         let send = self.work.queue.pop_front()?;
+        self.work.bytes -= size(&send);
         let request = SendRequest {
             destination: send.destination,
             frame: send.frame,
@@ -164,6 +185,7 @@ impl Connection {
             Some(last) => last.receipt = receipt,
             None => self.confirm(receipt.as_ref()),
         }
+        self.work.bytes += sends.iter().map(size).sum::<usize>();
         self.work.queue.extend(sends);
     }
 
@@ -182,6 +204,10 @@ impl Connection {
 /// A message that waits must not pin the buffer that it was read into.
 fn kept(send: SendFrame) -> SendFrame {
     SendFrame { frame: send.frame.compact(), ..send }
+}
+
+fn size(send: &SendFrame) -> usize {
+    send.frame.encoded_len(Version::V1_2)
 }
 
 fn panicked() -> HandleError {
