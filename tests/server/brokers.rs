@@ -151,9 +151,8 @@ async fn a_session_keeps_a_bounded_number_of_bytes_pending() {
     let (_server, mut peer) = embedded(builder);
     peer.connect("").await;
     let body = "x".repeat(400);
-    for n in 0..20 {
-        peer.send(&format!("SEND\ndestination:/topic/a\nreceipt:{n}\n\n{body}")).await;
-    }
+    let send = |n| format!("SEND\ndestination:/topic/a\nreceipt:{n}\n\n{body}\0");
+    peer.send_bytes(TEXT, (0..20).map(send).collect::<String>().as_bytes()).await;
     for n in 0..20 {
         broker.complete(0, Ok(())).await;
         peer.expect_receipt(&n.to_string()).await;
