@@ -127,6 +127,11 @@ impl Waiting {
         self.first.is_empty() && self.items.is_empty()
     }
 
+    /// How many bytes are encoded already.
+    pub(super) fn encoded(&self) -> usize {
+        self.encoded
+    }
+
     /// How many bytes that are encoded already go next.
     pub(super) fn encoded_first(&self) -> usize {
         self.first.len()

@@ -219,7 +219,7 @@ impl<E: Envelope> ClientSession<E> {
 
     /// How many bytes wait to be written.
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting.size()
+        self.waiting.encoded()
     }
 
     /// Appends bytes of the transport itself, such as a WebSocket Pong or Close.
@@ -303,7 +303,7 @@ impl<E> fmt::Debug for ClientSession<E> {
             .field("stage", &self.stage)
             .field("version", &self.version)
             .field("unconfirmed", &self.unconfirmed.len())
-            .field("waiting_bytes", &self.waiting.size())
+            .field("waiting_bytes", &self.waiting.encoded())
             .finish_non_exhaustive()
     }
 }
