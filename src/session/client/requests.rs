@@ -155,7 +155,7 @@ impl<E: Envelope> ClientSession<E> {
             return Err(Misuse::NotConnected);
         }
         let limit = self.options.waiting_bytes;
-        if self.waiting.size() > limit {
+        if self.waiting.encoded() > limit {
             return Err(Misuse::Limit { of: "bytes", limit });
         }
         let limit = self.options.unconfirmed;
