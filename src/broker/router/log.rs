@@ -107,6 +107,7 @@ impl Log {
                 self.lost = *at;
                 return;
             }
+            self.named += usize::from(own_token(delivery).is_some());
             let at = self.entries.front().map_or(*at, |next| next.at.min(*at));
             self.entries.push_front(Entry { delivery: delivery.clone(), at, cost });
             self.bytes += cost;
