@@ -2,7 +2,7 @@ use thiserror::Error;
 
 use crate::session::Refusal;
 
-use super::{Capability, DestinationError};
+use super::{Capability, Destination, DestinationError};
 
 /// Why a broker refused or could not do what it was asked.
 ///
@@ -131,6 +131,11 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
+    /// Something that the broker cannot do is asked for.
+    pub(super) fn unsupported(capability: Capability, destination: &Destination) -> Self {
+        Self::Unsupported { capability, destination: destination.to_string() }
+    }
+
     /// The short text for an ERROR frame's `message` header; the error's own text is its body.
     pub fn summary(&self) -> &'static str {
         match self {

@@ -171,6 +171,9 @@ pub trait Broker: Send + Sync + 'static {
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome;
 
     /// Adds a subscriber. From the call on it is delivered everything that is published later.
+    ///
+    /// Whoever called takes the subscriber back by [`unsubscribe`](Self::unsubscribe), also where the
+    /// outcome is an error: a broker may find out late that it has to refuse, and knows it until then.
     fn subscribe(
         &self,
         destination: &Destination,
@@ -178,8 +181,8 @@ pub trait Broker: Send + Sync + 'static {
         turn: &mut Turn,
     ) -> Outcome;
 
-    /// Removes a subscriber. What it was delivered from a queue and has not settled is put back, in
-    /// order.
+    /// Removes a subscriber, if it is there. What it was delivered from a queue and has not settled
+    /// is put back, in order.
     fn unsubscribe(
         &self,
         destination: &Destination,

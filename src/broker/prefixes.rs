@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Destination;
+use super::{BrokerError, Destination};
 
 /// What a destination is, by its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,14 @@ impl Prefixes {
     pub(super) fn are_default(&self) -> bool {
         let Self { topics, queues, temporary } = Self::default();
         (&self.topics, &self.queues, &self.temporary) == (&topics, &queues, &temporary)
+    }
+
+    /// What a destination is, or that nothing handles it.
+    pub(super) fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
+        self.kind(destination).ok_or_else(|| BrokerError::UnknownDestination {
+            destination: destination.to_string(),
+            known: self.to_string(),
+        })
     }
 
     /// What a destination is; `None` if no prefix begins it.

@@ -124,6 +124,18 @@ async fn c7_what_the_broker_refuses_later_is_an_error_for_its_frame() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscriber_whom_the_broker_refuses_later_is_taken_back() {
+    let broker = Arc::new(Waiting::default());
+    let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));
+    peer.connect("").await;
+    peer.send("SUBSCRIBE\nid:0\ndestination:/topic/a\n\n").await;
+    broker.complete(0, Err(BrokerError::Unavailable { engine: "redis" })).await;
+    assert_eq!(peer.frame().await.header("subscription").as_deref(), Some("0"));
+    assert_eq!(peer.closed().await, 1011);
+    assert_eq!(broker.memory.router().destinations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_keeps_a_bounded_number_pending() {
     let broker = Arc::new(Waiting::default());
     let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));

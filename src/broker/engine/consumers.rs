@@ -110,12 +110,6 @@ impl<K: Copy> Consumers<K> {
         state.consumers.len() < before
     }
 
-    /// Removes all consumers: the engine refuses them.
-    pub(in super::super) fn clear(&self) {
-        self.lost();
-        self.state.lock().consumers.clear();
-    }
-
     /// The engine takes back what it had handed over: its channel is closed, or the connection lost.
     pub(in super::super) fn lost(&self) {
         let state = &mut *self.state.lock();

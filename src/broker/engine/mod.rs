@@ -1,15 +1,20 @@
 //! What brokers over an external engine have in common: which destinations a node listens to there,
 //! what is on its way there, and how long to wait before another attempt to connect.
 
-// Each engine uses a part of it.
-#![allow(dead_code, unused_imports)]
-
 mod backoff;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod consumers;
 mod outbox;
+mod slow_consumers;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod transactions;
 mod upstreams;
 
 pub(super) use backoff::Backoff;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
 pub(super) use consumers::{Consumers, Settled};
 pub(super) use outbox::{Item, Outbox, OutboxLimits};
+pub(super) use slow_consumers::slow_consumer;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+pub(super) use transactions::settle_after;
 pub(super) use upstreams::{Change, Upstreams};

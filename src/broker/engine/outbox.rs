@@ -9,9 +9,10 @@ use super::super::{BrokerError, Completer, Outcome};
 /// What is on its way to an engine: in the order in which it was asked for, kept until the engine has
 /// confirmed it, and sent again, still in order, after the connection was lost.
 ///
-/// It is bounded in bytes, and in time while the engine cannot be reached: what has waited longer
-/// than [`OutboxLimits::time`] and was never sent is answered
-/// [`BrokerError::Unavailable`]; so is what comes when it is full.
+/// It is bounded in bytes, and in time while the engine cannot be reached: what was asked for longer
+/// ago than [`OutboxLimits::time`] and waits to be sent, for the first time or again, is answered
+/// [`BrokerError::Unavailable`]; so is what comes when it is full. What was sent before and is given
+/// up then may have reached the engine all the same.
 #[derive(Debug)]
 pub(in super::super) struct Outbox<T> {
     state: Mutex<State<T>>,

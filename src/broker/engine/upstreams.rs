@@ -3,14 +3,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::{BrokerError, Completer, Destination, Outcome};
+use super::super::{BrokerError, Completer, Destination, Outcome, SubscriberId};
 
 /// The subscriptions of a node at its engine: one for each destination that anybody here listens to,
 /// however many do.
 ///
 /// Subscribers come and go from many tasks, while one task talks to the engine. So nobody orders
-/// that task about: they say how many listen, and the task is told of each destination where that
-/// and the engine's state differ. Whatever happens in between, it ends with what is wanted.
+/// that task about: they say who listens, and the task is told of each destination where that and the
+/// engine's state differ. Whatever happens in between, it ends with what is wanted.
 #[derive(Debug, Default)]
 pub(in super::super) struct Upstreams {
     state: Mutex<State>,
@@ -36,7 +36,7 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Upstream {
-    listeners: usize,
+    listeners: HashSet<SubscriberId>,
     stage: Stage,
     /// Who waits until the engine has confirmed the subscription.
     waiting: Vec<Completer>,
@@ -53,11 +53,12 @@ enum Stage {
 }
 
 impl Upstreams {
-    /// Notes another listener. The outcome is complete once the engine sends what is published.
-    pub(in super::super) fn join(&self, destination: &Destination) -> Outcome {
+    /// Notes that somebody listens, if that is not known. The outcome is complete once the engine
+    /// sends what is published.
+    pub(in super::super) fn join(&self, destination: &Destination, who: SubscriberId) -> Outcome {
         let state = &mut *self.state.lock();
         let upstream = state.upstreams.entry(destination.clone()).or_default();
-        upstream.listeners += 1;
+        upstream.listeners.insert(who);
         if upstream.stage == Stage::On {
             return Outcome::done();
         }
@@ -67,14 +68,21 @@ impl Upstreams {
         outcome
     }
 
-    /// Notes that a listener has left.
-    pub(in super::super) fn leave(&self, destination: &Destination) {
+    /// Notes that somebody has left, if that is not known. Returns whether it is over: nobody listens
+    /// any more, and the engine does not either.
+    pub(in super::super) fn leave(&self, destination: &Destination, who: SubscriberId) -> bool {
         let state = &mut *self.state.lock();
-        let Some(upstream) = state.upstreams.get_mut(destination) else { return };
-        upstream.listeners = upstream.listeners.saturating_sub(1);
-        if upstream.listeners == 0 {
-            self.look_at(state, destination);
+        let Some(upstream) = state.upstreams.get_mut(destination) else { return true };
+        upstream.listeners.remove(&who);
+        if !upstream.listeners.is_empty() {
+            return false;
         }
+        if upstream.stage == Stage::Off {
+            state.upstreams.remove(destination);
+            return true;
+        }
+        self.look_at(state, destination);
+        false
     }
 
     /// The engine sends what is published there from now on.
@@ -84,13 +92,20 @@ impl Upstreams {
         }
     }
 
-    /// The engine refuses the subscription: so is everybody who waits for it.
+    /// The engine refuses the subscription: so is everybody who waits for it. It is asked again when
+    /// another one comes, or after a [loss](Self::lost) if there is anybody left.
     pub(in super::super) fn refused(&self, destination: &Destination, error: &BrokerError) {
         let waiting = {
             let state = &mut *self.state.lock();
-            state.upstreams.remove(destination).map(|upstream| upstream.waiting)
+            let Some(upstream) = state.upstreams.get_mut(destination) else { return };
+            upstream.stage = Stage::Off;
+            let waiting = std::mem::take(&mut upstream.waiting);
+            if upstream.listeners.is_empty() {
+                state.upstreams.remove(destination);
+            }
+            waiting
         };
-        for waiting in waiting.into_iter().flatten() {
+        for waiting in waiting {
             waiting.complete(Err(error.clone()));
         }
     }
@@ -108,7 +123,7 @@ impl Upstreams {
     /// up as a change again.
     pub(in super::super) fn lost(&self) {
         let state = &mut *self.state.lock();
-        state.upstreams.retain(|_, upstream| upstream.listeners > 0);
+        state.upstreams.retain(|_, upstream| !upstream.listeners.is_empty());
         let wanted: Vec<_> = state.upstreams.keys().cloned().collect();
         for destination in wanted {
             if let Some(upstream) = state.upstreams.get_mut(&destination) {
@@ -142,7 +157,7 @@ impl Upstreams {
     /// Whether anybody here listens to a destination.
     pub(in super::super) fn is_wanted(&self, destination: &Destination) -> bool {
         let state = self.state.lock();
-        state.upstreams.get(destination).is_some_and(|upstream| upstream.listeners > 0)
+        state.upstreams.get(destination).is_some_and(|upstream| !upstream.listeners.is_empty())
     }
 
     fn enter(&self, destination: &Destination, reached: Stage) -> Vec<Completer> {
@@ -168,20 +183,20 @@ impl State {
         while let Some(destination) = self.changes.pop_front() {
             self.in_changes.remove(&destination);
             let Some(upstream) = self.upstreams.get_mut(&destination) else { continue };
-            match (upstream.listeners, upstream.stage) {
-                (0, Stage::Off) => {
+            match (upstream.listeners.is_empty(), upstream.stage) {
+                (true, Stage::Off) => {
                     self.upstreams.remove(&destination);
                 }
-                (0, Stage::On) => {
+                (true, Stage::On) => {
                     upstream.stage = Stage::Stopping;
                     return Some(Change::Stop(destination));
                 }
-                (1.., Stage::Off) => {
+                (false, Stage::Off) => {
                     upstream.stage = Stage::Starting;
                     return Some(Change::Listen(destination));
                 }
                 // What is under way is looked at again when it is done.
-                (_, Stage::Starting | Stage::Stopping) | (1.., Stage::On) => {}
+                (_, Stage::Starting | Stage::Stopping) | (false, Stage::On) => {}
             }
         }
         None
@@ -190,10 +205,16 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use crate::session::SubscriptionKey;
+
     use super::*;
 
     fn room(number: u32) -> Destination {
         format!("/topic/room/{number}").parse().unwrap()
+    }
+
+    fn id(connection: u64) -> SubscriberId {
+        SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
     }
 
     fn next(upstreams: &Upstreams) -> Option<Change> {
@@ -203,32 +224,50 @@ mod tests {
     #[test]
     fn a_thousand_listeners_are_one_subscription() {
         let upstreams = Upstreams::default();
-        let mut outcomes: Vec<_> = (0..1_000).map(|_| upstreams.join(&room(5))).collect();
+        let mut outcomes: Vec<_> =
+            (0..1_000).map(|who| upstreams.join(&room(5), id(who))).collect();
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         assert_eq!(next(&upstreams), None);
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready().is_none()));
         upstreams.listening(&room(5));
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
-        assert_eq!(upstreams.join(&room(5)).take_ready(), Some(Ok(())));
-        for _ in 0..1_000 {
-            upstreams.leave(&room(5));
+        assert_eq!(upstreams.join(&room(5), id(1_000)).take_ready(), Some(Ok(())));
+        for who in 0..1_000 {
+            upstreams.leave(&room(5), id(who));
             assert_eq!(next(&upstreams), None);
         }
-        upstreams.leave(&room(5));
+        upstreams.leave(&room(5), id(1_000));
         assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
         upstreams.stopped(&room(5));
         assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
     }
 
     #[test]
-    fn who_comes_back_while_it_stops_is_listened_for_again() {
+    fn nobody_counts_twice() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(5)));
+        let mut outcomes = [upstreams.join(&room(5), id(1)), upstreams.join(&room(5), id(1))];
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         upstreams.listening(&room(5));
-        upstreams.leave(&room(5));
+        assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
+        drop(upstreams.join(&room(5), id(2)));
+        // Nor does who was never there.
+        for who in [1, 1, 3] {
+            assert!(!upstreams.leave(&room(5), id(who)));
+        }
+        assert_eq!(next(&upstreams), None);
+        upstreams.leave(&room(5), id(2));
         assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
-        let mut again = upstreams.join(&room(5));
+    }
+
+    #[test]
+    fn who_comes_back_while_it_stops_is_listened_for_again() {
+        let upstreams = Upstreams::default();
+        drop(upstreams.join(&room(5), id(1)));
+        assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
+        upstreams.listening(&room(5));
+        upstreams.leave(&room(5), id(1));
+        assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
+        let mut again = upstreams.join(&room(5), id(1));
         assert_eq!(next(&upstreams), None);
         upstreams.stopped(&room(5));
         assert_eq!(again.take_ready(), None);
@@ -240,9 +279,9 @@ mod tests {
     #[test]
     fn who_leaves_before_it_began_is_stopped_afterwards() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(5)));
+        drop(upstreams.join(&room(5), id(1)));
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
-        upstreams.leave(&room(5));
+        upstreams.leave(&room(5), id(1));
         assert_eq!(next(&upstreams), None);
         upstreams.listening(&room(5));
         assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
@@ -251,13 +290,13 @@ mod tests {
     #[test]
     fn after_a_loss_all_that_is_wanted_is_asked_for_again() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(1)));
-        let mut unconfirmed = upstreams.join(&room(2));
-        drop(upstreams.join(&room(3)));
+        drop(upstreams.join(&room(1), id(1)));
+        let mut unconfirmed = upstreams.join(&room(2), id(1));
+        drop(upstreams.join(&room(3), id(1)));
         while next(&upstreams).is_some() {}
         upstreams.listening(&room(1));
         upstreams.listening(&room(3));
-        upstreams.leave(&room(3));
+        upstreams.leave(&room(3), id(1));
         upstreams.lost();
         let mut changes: Vec<_> = std::iter::from_fn(|| next(&upstreams)).collect();
         changes.sort_by_key(|change| format!("{change:?}"));
@@ -270,13 +309,35 @@ mod tests {
     #[test]
     fn a_refusal_reaches_all_who_wait() {
         let upstreams = Upstreams::default();
-        let mut outcomes = [upstreams.join(&room(1)), upstreams.join(&room(1))];
+        let mut outcomes = [upstreams.join(&room(1), id(1)), upstreams.join(&room(1), id(2))];
         assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
         upstreams.refused(&room(1), &BrokerError::Closed);
         for outcome in &mut outcomes {
             assert_eq!(outcome.take_ready(), Some(Err(BrokerError::Closed)));
         }
-        assert_eq!(upstreams.count(), 0);
+        // Nobody asks for ever; the next one who comes does, and so does another connection.
+        assert_eq!(next(&upstreams), None);
+        assert!(!upstreams.leave(&room(1), id(1)));
+        let mut third = upstreams.join(&room(1), id(3));
+        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
+        upstreams.refused(&room(1), &BrokerError::Closed);
+        assert_eq!(third.take_ready(), Some(Err(BrokerError::Closed)));
+        upstreams.lost();
+        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
+        upstreams.refused(&room(1), &BrokerError::Closed);
+        assert!(!upstreams.leave(&room(1), id(2)));
+        assert!(upstreams.leave(&room(1), id(3)));
+        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
+    }
+
+    #[test]
+    fn who_is_refused_after_leaving_leaves_nothing() {
+        let upstreams = Upstreams::default();
+        drop(upstreams.join(&room(1), id(1)));
+        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
+        assert!(!upstreams.leave(&room(1), id(1)));
+        upstreams.refused(&room(1), &BrokerError::Closed);
+        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
     }
 
     #[tokio::test]
@@ -287,7 +348,7 @@ mod tests {
             tokio::spawn(async move { upstreams.change().await })
         };
         tokio::task::yield_now().await;
-        drop(upstreams.join(&room(1)));
+        drop(upstreams.join(&room(1), id(1)));
         assert_eq!(waiting.await.unwrap(), Change::Listen(room(1)));
     }
 }

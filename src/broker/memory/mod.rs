@@ -106,13 +106,9 @@ impl MemoryBroker {
     }
 
     fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        let prefixes = &self.settings.prefixes;
-        let kind = prefixes.kind(destination).ok_or_else(|| BrokerError::UnknownDestination {
-            destination: destination.to_string(),
-            known: prefixes.to_string(),
-        })?;
+        let kind = self.settings.prefixes.check(destination)?;
         if kind != Kind::Topic && destination.is_pattern() {
-            return Err(unsupported(Capability::Patterns, destination));
+            return Err(BrokerError::unsupported(Capability::Patterns, destination));
         }
         Ok(kind)
     }
@@ -126,7 +122,7 @@ impl MemoryBroker {
     ) -> Result<(), BrokerError> {
         let Some(request) = request else { return Ok(()) };
         if kind != Kind::Topic || destination.is_pattern() {
-            return Err(unsupported(Capability::History, destination));
+            return Err(BrokerError::unsupported(Capability::History, destination));
         }
         if self.settings.rules.policy(destination).retention.is_none() {
             return Err(BrokerError::NoHistory { destination: destination.to_string() });
@@ -180,10 +176,6 @@ impl MemoryBroker {
             self.queues.release(&destination, arrival.bytes);
         }
     }
-}
-
-fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
-    BrokerError::Unsupported { capability, destination: destination.to_string() }
 }
 
 impl Default for MemoryBroker {

@@ -10,20 +10,19 @@ mod stream;
 mod subject;
 mod task;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use super::engine;
 use super::prefixes::Kind;
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
-    Message, Operation, Outcome, Router, Settle, SlowConsumer, SlowConsumerAction, Subscriber,
-    SubscriberId, TransactionGuarantee, Turn,
+    Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    TransactionGuarantee, Turn,
 };
 use address::Address;
 use link::Link;
@@ -76,9 +75,6 @@ use task::Task;
 pub struct NatsBroker {
     options: BrokerOptions,
     node: Arc<Node>,
-    /// Who listens to what. Held while that is told to the router and to the engine, so that both
-    /// hear the same.
-    listening: Mutex<HashSet<(Destination, SubscriberId)>>,
     runtime: Handle,
     task: AbortHandle,
 }
@@ -98,8 +94,7 @@ impl NatsBroker {
         let link = Link::connect(&address).await.map_err(failed)?;
         let node = Arc::new(Node::new(address.subjects.clone(), options.prefixes.clone()));
         let task = tokio::spawn(Task::new(Arc::clone(&node), address).run(link)).abort_handle();
-        let (listening, runtime) = (Mutex::default(), Handle::current());
-        Ok(Self { options, node, listening, runtime, task })
+        Ok(Self { options, node, runtime: Handle::current(), task })
     }
 
     /// The router that topics are delivered through. To it a pattern is a destination.
@@ -114,16 +109,11 @@ impl NatsBroker {
 
     /// Refuses what is neither a topic nor one queue.
     fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        match self.options.prefixes.kind(destination) {
-            Some(Kind::Queue) if destination.is_pattern() => {
-                Err(unsupported(Capability::Patterns, destination))
-            }
-            Some(Kind::Temporary) => Err(unsupported(Capability::Queues, destination)),
-            Some(kind) => Ok(kind),
-            None => Err(BrokerError::UnknownDestination {
-                destination: destination.to_string(),
-                known: self.options.prefixes.to_string(),
-            }),
+        let unsupported = |capability| Err(BrokerError::unsupported(capability, destination));
+        match self.options.prefixes.check(destination)? {
+            Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
+            Kind::Temporary => unsupported(Capability::Queues),
+            kind => Ok(kind),
         }
     }
 
@@ -139,10 +129,6 @@ impl NatsBroker {
         let bytes = message.shared().size();
         self.node.outbox.push(message, bytes, now)
     }
-}
-
-fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
-    BrokerError::Unsupported { capability, destination: destination.to_string() }
 }
 
 impl Broker for NatsBroker {
@@ -179,20 +165,14 @@ impl Broker for NatsBroker {
             Err(error) => return error.into(),
         };
         if subscriber.history.is_some() {
-            return unsupported(Capability::History, destination).into();
+            return BrokerError::unsupported(Capability::History, destination).into();
         }
-        let mut listening = self.listening.lock();
-        let known = !listening.insert((destination.clone(), subscriber.id));
+        let id = subscriber.id;
         match kind {
             Kind::Topic => drop(self.node.router.subscribe(destination, subscriber, turn)),
             Kind::Queue | Kind::Temporary => self.node.join(destination, subscriber),
         }
-        let outcome = self.node.upstreams.join(destination);
-        if known {
-            // It takes the place of the one that it was.
-            self.node.upstreams.leave(destination);
-        }
-        outcome
+        self.node.upstreams.join(destination, id)
     }
 
     fn unsubscribe(
@@ -205,7 +185,6 @@ impl Broker for NatsBroker {
             Ok(kind) => kind,
             Err(error) => return error.into(),
         };
-        let mut listening = self.listening.lock();
         match kind {
             Kind::Topic => drop(self.node.router.unsubscribe(destination, subscriber)),
             Kind::Queue | Kind::Temporary => {
@@ -214,8 +193,8 @@ impl Broker for NatsBroker {
                 }
             }
         }
-        if listening.remove(&(destination.clone(), subscriber)) {
-            self.node.upstreams.leave(destination);
+        if self.node.upstreams.leave(destination, subscriber) {
+            self.node.forget_if_empty(destination);
         }
         Outcome::done()
     }
@@ -252,34 +231,16 @@ impl Broker for NatsBroker {
             }
         }
         let sent = messages.into_iter().map(|message| self.send(message, turn.now()));
-        let sent: Vec<_> = sent.collect();
-        let (completer, outcome) = Outcome::pending();
         let node = Arc::clone(&self.node);
-        self.runtime.spawn(async move {
-            let mut result = Ok(());
-            for outcome in sent {
-                result = result.and(outcome.await);
+        engine::settle_after(&self.runtime, Outcome::all(sent), move || {
+            for settle in &settles {
+                node.settle(settle);
             }
-            if result.is_ok() {
-                for settle in &settles {
-                    node.settle(settle);
-                }
-            }
-            completer.complete(result);
-        });
-        outcome
+        })
     }
 
-    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
-        let policy = &self.options.rules.policy(destination).slow_consumer;
-        match policy.action {
-            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
-                action: SlowConsumerAction::Close,
-                ..SlowConsumer::clone(policy)
-            }),
-            _ => Arc::clone(policy),
-        }
+        engine::slow_consumer(self.options.rules.policy(destination))
     }
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::super::engine::{Consumers, Outbox, OutboxLimits, Upstreams};
 use super::super::prefixes::{Kind, Prefixes};
-use super::super::{Destination, Message, Router, Settle, Subscriber};
+use super::super::{BrokerError, Destination, Message, Router, Settle, Subscriber};
 use super::subject::Subjects;
 
 /// What the broker and its task share.
@@ -76,6 +76,14 @@ impl Node {
         if let Some(queue) = self.queue(&settle.destination) {
             queue.consumers.settle(settle);
         }
+    }
+
+    /// JetStream refuses a queue. Its consumers stay here for as long as they do not leave.
+    pub(super) fn refuse_queue(&self, queue: &Destination, error: &BrokerError) {
+        if let Some(queue) = self.queue(queue) {
+            queue.consumers.lost();
+        }
+        self.upstreams.refused(queue, error);
     }
 
     /// Forgets a queue that nobody consumes from any more.

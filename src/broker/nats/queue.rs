@@ -53,9 +53,7 @@ pub(super) async fn consume(
     let name = match stream::consumer(&node, &stream, &destination).await {
         Ok(name) => name,
         Err(error) => {
-            local.consumers.clear();
-            node.forget_if_empty(&destination);
-            node.upstreams.refused(&destination, &error);
+            node.refuse_queue(&destination, &error);
             return;
         }
     };

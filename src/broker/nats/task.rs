@@ -202,13 +202,7 @@ impl<'a> Exchange<'a> {
                             (Arc::clone(&self.task.node), self.link.client.clone());
                         self.queues.spawn(consume(node, client, stream, queue));
                     }
-                    Err(error) => {
-                        if let Some(local) = self.task.node.queue(&queue) {
-                            local.consumers.clear();
-                            self.task.node.forget_if_empty(&queue);
-                        }
-                        self.task.node.upstreams.refused(&queue, &error);
-                    }
+                    Err(error) => self.task.node.refuse_queue(&queue, &error),
                 }
             }
             Change::Stop(queue) if self.task.node.is_queue(&queue) => {

@@ -16,12 +16,12 @@ use lapin::uri::AMQPUri;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::engine::{Outbox, OutboxLimits, Upstreams};
+use super::engine::{self, Outbox, OutboxLimits, Upstreams};
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
-    Message, Operation, Outcome, Router, Settle, SlowConsumer, SlowConsumerAction, Subscriber,
-    SubscriberId, TransactionGuarantee, Turn,
+    Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    TransactionGuarantee, Turn,
 };
 
 use address::{Address, ENGINE};
@@ -111,9 +111,7 @@ impl RabbitMqBroker {
 
     /// What can be subscribed to is a topic or a queue.
     fn check(destination: &Destination, subscriber: &Subscriber) -> Result<Kind, BrokerError> {
-        let unsupported = |capability| {
-            Err(BrokerError::Unsupported { capability, destination: destination.to_string() })
-        };
+        let unsupported = |capability| Err(BrokerError::unsupported(capability, destination));
         if subscriber.history.is_some() {
             return unsupported(Capability::History);
         }
@@ -187,14 +185,16 @@ impl Broker for RabbitMqBroker {
         match Self::check(destination, &subscriber) {
             Err(error) => error.into(),
             Ok(Kind::Topic) => {
+                let id = subscriber.id;
                 shared.router.subscribe(destination, subscriber, turn);
-                shared.topics.join(destination)
+                shared.topics.join(destination, id)
             }
             Ok(Kind::Queue) => {
+                let id = subscriber.id;
                 let consumers = shared.join(destination, subscriber);
                 // What another one has just left unsettled is here still.
                 consumers.dispatch(turn.now());
-                shared.queues.join(destination)
+                shared.queues.join(destination, id)
             }
         }
     }
@@ -210,14 +210,15 @@ impl Broker for RabbitMqBroker {
             Err(error) => return error.into(),
             Ok(Kind::Topic) => {
                 shared.router.unsubscribe(destination, subscriber);
-                shared.topics.leave(destination);
+                shared.topics.leave(destination, subscriber);
             }
             Ok(Kind::Queue) => {
-                if let Some(consumers) = shared.consumers(destination)
-                    && consumers.leave(subscriber)
-                {
-                    shared.queues.leave(destination);
+                if let Some(consumers) = shared.consumers(destination) {
+                    consumers.leave(subscriber);
                     consumers.dispatch(turn.now());
+                }
+                if shared.queues.leave(destination, subscriber) {
+                    shared.forget_if_empty(destination);
                 }
             }
         }
@@ -257,35 +258,17 @@ impl Broker for RabbitMqBroker {
             }
         }
         let now = turn.now();
-        let sent: Vec<_> = sendings.into_iter().map(|sending| self.send(sending, now)).collect();
-        let (completer, outcome) = Outcome::pending();
+        let sent = sendings.into_iter().map(|sending| self.send(sending, now));
         let shared = Arc::clone(&self.shared);
-        self.runtime.spawn(async move {
-            let mut answer = Ok(());
-            for sent in sent {
-                answer = answer.and(sent.await);
+        engine::settle_after(&self.runtime, Outcome::all(sent), move || {
+            for settle in &settles {
+                shared.settle(settle, Instant::now());
             }
-            // What is not sent leaves its cause unsettled, to come again.
-            if answer.is_ok() {
-                for settle in &settles {
-                    shared.settle(settle, Instant::now());
-                }
-            }
-            completer.complete(answer);
-        });
-        outcome
+        })
     }
 
-    /// A publisher on another node cannot be held: who reads too slowly is closed instead.
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
-        let policy = &self.shared.rules.policy(destination).slow_consumer;
-        match policy.action {
-            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
-                action: SlowConsumerAction::Close,
-                ..SlowConsumer::clone(policy)
-            }),
-            _ => Arc::clone(policy),
-        }
+        engine::slow_consumer(self.shared.rules.policy(destination))
     }
 }
 

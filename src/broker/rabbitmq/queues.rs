@@ -82,8 +82,6 @@ async fn consume(
         }
         Err(error) => {
             let refused = refusal(&queue, &error).ok_or(error)?;
-            consumers.clear();
-            shared.forget_if_empty(&queue);
             shared.queues.refused(&queue, &refused);
             Ok(())
         }

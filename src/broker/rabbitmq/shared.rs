@@ -59,7 +59,9 @@ impl Shared {
     ) -> Arc<Consumers<DeliveryTag>> {
         let mut all = self.consumers.lock();
         let consumers = all.entry(queue.clone()).or_insert_with(|| Arc::new(Consumers::new()));
-        // Under the lock, so that nobody forgets them in between.
+        // Under the lock, so that nobody forgets them in between. It may take the place of the one
+        // with its id.
+        consumers.leave(subscriber.id);
         consumers.join(subscriber);
         Arc::clone(consumers)
     }

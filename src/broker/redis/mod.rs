@@ -11,23 +11,21 @@ mod stream;
 mod stream_id;
 mod windows;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use tokio::task::JoinHandle;
 
-use super::engine::{Outbox, OutboxLimits, Upstreams};
+use super::engine::{self, Outbox, OutboxLimits, Upstreams};
 use super::prefixes::{Kind, Prefixes};
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
     DestinationRules, HistoryRequest, Host, Message, Operation, Outcome, Router, Settle,
-    SlowConsumer, SlowConsumerAction, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    SlowConsumer, Subscriber, SubscriberId, TransactionGuarantee, Turn,
 };
 
 use names::Glob;
@@ -77,8 +75,6 @@ struct Node {
     /// The globs that are listened to.
     globs: Upstreams,
     windows: Windows,
-    /// Those who have subscribed, so that nobody leaves who was not there.
-    subscribers: Mutex<HashMap<SubscriberId, Destination>>,
     publish_script: String,
 }
 
@@ -166,7 +162,6 @@ impl Node {
             rooms: Upstreams::default(),
             globs: Upstreams::default(),
             windows: Windows::default(),
-            subscribers: Mutex::default(),
             publish_script: redis::Script::new(sending::PUBLISH_SCRIPT).get_hash().to_owned(),
         }
     }
@@ -185,15 +180,11 @@ impl Node {
 
     /// Refuses what is no topic.
     fn check(&self, destination: &Destination) -> Result<(), BrokerError> {
-        match self.prefixes.kind(destination) {
-            Some(Kind::Topic) => Ok(()),
-            Some(Kind::Queue | Kind::Temporary) => {
-                Err(unsupported(Capability::Queues, destination))
+        match self.prefixes.check(destination)? {
+            Kind::Topic => Ok(()),
+            Kind::Queue | Kind::Temporary => {
+                Err(BrokerError::unsupported(Capability::Queues, destination))
             }
-            None => Err(BrokerError::UnknownDestination {
-                destination: destination.to_string(),
-                known: self.prefixes.to_string(),
-            }),
         }
     }
 
@@ -212,7 +203,7 @@ impl Node {
     ) -> Result<(), BrokerError> {
         let Some(request) = request else { return Ok(()) };
         if destination.is_pattern() {
-            return Err(unsupported(Capability::History, destination));
+            return Err(BrokerError::unsupported(Capability::History, destination));
         }
         if !self.keeps_history(destination) {
             return Err(BrokerError::NoHistory { destination: destination.to_string() });
@@ -247,21 +238,18 @@ impl Node {
         self.check_history(destination, subscriber.history.as_ref())?;
         let glob =
             destination.is_pattern().then(|| Glob::of(destination).upstream()).transpose()?;
-        let new = self.subscribers.lock().insert(subscriber.id, destination.clone()).is_none();
-        let join = |upstreams: &Upstreams, to: &Destination| {
-            if new { upstreams.join(to) } else { Outcome::done() }
-        };
+        let id = subscriber.id;
         if let Some(glob) = glob {
             self.router.subscribe(destination, subscriber, turn);
-            return Ok(join(&self.globs, &glob));
+            return Ok(self.globs.join(&glob, id));
         }
         if subscriber.history.is_some() {
             // While Redis has not confirmed, it is not known what this node will have missed.
-            let confirmed = join(&self.rooms, destination).take_ready().is_some();
+            let confirmed = self.rooms.join(destination, id).take_ready().is_some();
             return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
         }
         self.router.subscribe(destination, subscriber, turn);
-        Ok(join(&self.rooms, destination))
+        Ok(self.rooms.join(destination, id))
     }
 
     fn unsubscribe(
@@ -270,16 +258,13 @@ impl Node {
         subscriber: SubscriberId,
     ) -> Result<(), BrokerError> {
         self.check(destination)?;
-        if self.subscribers.lock().remove(&subscriber).is_none() {
-            return Ok(());
-        }
         if destination.is_pattern() {
             self.router.unsubscribe(destination, subscriber);
-            self.globs.leave(&Glob::of(destination).upstream()?);
+            self.globs.leave(&Glob::of(destination).upstream()?, subscriber);
         } else {
             self.windows.leave(destination, subscriber);
             self.router.unsubscribe(destination, subscriber);
-            self.rooms.leave(destination);
+            self.rooms.leave(destination, subscriber);
         }
         Ok(())
     }
@@ -287,36 +272,19 @@ impl Node {
     /// Redis refuses a subscription to a destination.
     fn refuse_room(&self, room: &Destination, reason: &str) {
         let error = refused(room, reason);
-        self.expel(|destination| destination == room, &error);
+        self.windows.refuse(room, &error);
         self.rooms.refused(room, &error);
     }
 
     /// Redis refuses a subscription to a glob.
     fn refuse_glob(&self, upstream: &Destination, reason: &str) {
-        let glob = Glob::named(upstream.as_str());
-        let error = refused(upstream, reason);
-        self.expel(|destination| destination.is_pattern() && Glob::of(destination) == glob, &error);
-        self.globs.refused(upstream, &error);
-    }
-
-    /// Those who have subscribed there are refused: they are subscribers no more.
-    fn expel(&self, refused: impl Fn(&Destination) -> bool, error: &BrokerError) {
-        let expelled: Vec<_> =
-            self.subscribers.lock().extract_if(|_, destination| refused(destination)).collect();
-        for (subscriber, destination) in expelled {
-            self.windows.refuse(&destination, subscriber, error);
-            self.router.unsubscribe(&destination, subscriber);
-        }
+        self.globs.refused(upstream, &refused(upstream, reason));
     }
 }
 
 fn refused(destination: &Destination, reason: &str) -> BrokerError {
     let (destination, reason) = (destination.to_string(), reason.to_owned());
     BrokerError::Refused { destination, reason, engine: ENGINE }
-}
-
-fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
-    BrokerError::Unsupported { capability, destination: destination.to_string() }
 }
 
 impl Broker for RedisBroker {
@@ -385,16 +353,8 @@ impl Broker for RedisBroker {
         self.node.push(messages.into(), turn.now())
     }
 
-    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
-        let policy = &self.node.rules.policy(destination).slow_consumer;
-        match policy.action {
-            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
-                action: SlowConsumerAction::Close,
-                ..SlowConsumer::clone(policy)
-            }),
-            _ => Arc::clone(policy),
-        }
+        engine::slow_consumer(self.node.rules.policy(destination))
     }
 
     fn next_deadline(&self) -> Option<Instant> {

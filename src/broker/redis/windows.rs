@@ -56,32 +56,18 @@ impl Windows {
 
     /// A subscriber leaves that may be waiting.
     pub(super) fn leave(&self, destination: &Destination, subscriber: SubscriberId) {
-        self.end_waiting(destination, subscriber, Ok(()));
-    }
-
-    /// A subscriber that may be waiting is refused.
-    pub(super) fn refuse(
-        &self,
-        destination: &Destination,
-        subscriber: SubscriberId,
-        error: &BrokerError,
-    ) {
-        self.end_waiting(destination, subscriber, Err(error.clone()));
-    }
-
-    fn end_waiting(
-        &self,
-        destination: &Destination,
-        subscriber: SubscriberId,
-        result: Result<(), BrokerError>,
-    ) {
         let state = &mut *self.0.lock();
         let Some(waiting) = state.waiting.get_mut(destination) else { return };
-        if let Some(place) = waiting.iter().position(|(waits, _)| waits.id == subscriber) {
-            waiting.swap_remove(place).1.complete(result);
-        }
+        waiting.retain(|(waits, _)| waits.id != subscriber);
         if waiting.is_empty() {
             state.waiting.remove(destination);
+        }
+    }
+
+    /// All who wait are refused.
+    pub(super) fn refuse(&self, destination: &Destination, error: &BrokerError) {
+        for (_, waiting) in self.0.lock().waiting.remove(destination).into_iter().flatten() {
+            waiting.complete(Err(error.clone()));
         }
     }
 

@@ -162,11 +162,11 @@ impl Connection {
             }
             Then::Activate(key, receipt) => {
                 if let Err(error) = result {
-                    let id = self.outlet.leaving(|leaving| {
-                        let id = leaving.subscription_id(key).map(str::to_owned);
-                        leaving.unsubscribe(key);
-                        id
-                    });
+                    // The ERROR ends the session, and this subscription with all the others: so the
+                    // broker is told of it, which may know it still.
+                    let id = self
+                        .outlet
+                        .leaving(|leaving| leaving.subscription_id(key).map(str::to_owned));
                     return Err(refused(receipt)(error).with_subscription(id.as_deref()));
                 }
                 self.outlet.leaving(|leaving| leaving.activate(key, receipt.as_ref()));
