@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use super::super::prefixes::Prefixes;
-use super::super::{BrokerOptions, DestinationPolicy, DestinationRule, DestinationRules};
+use super::super::{BrokerOptions, DestinationPolicy, DestinationRule};
 use super::queues::Queues;
 use super::{MemoryBroker, Router};
 
@@ -19,10 +18,8 @@ use super::{MemoryBroker, Router};
 /// ```
 #[derive(Debug, Clone)]
 pub struct MemoryBrokerBuilder {
-    pub(super) prefixes: Prefixes,
-    pub(super) rules: DestinationRules,
-    pub(super) total_bytes: usize,
-    pub(super) history_bytes: usize,
+    pub(super) options: BrokerOptions,
+    total_bytes: usize,
 }
 
 impl MemoryBrokerBuilder {
@@ -34,25 +31,20 @@ impl MemoryBrokerBuilder {
     pub const DEFAULT_HISTORY_BYTES: usize = BrokerOptions::DEFAULT_HISTORY_BYTES;
 
     pub(super) fn new() -> Self {
-        Self {
-            prefixes: Prefixes::default(),
-            rules: DestinationRules::default(),
-            total_bytes: Self::DEFAULT_TOTAL_BYTES,
-            history_bytes: Self::DEFAULT_HISTORY_BYTES,
-        }
+        Self::with_options(BrokerOptions::default())
     }
 
     /// Adds a prefix of topics, with or without a `/` at its end. `/topic` is one already.
     #[must_use]
     pub fn topic(mut self, prefix: impl AsRef<str>) -> Self {
-        self.prefixes.add_topics(prefix.as_ref());
+        self.options = self.options.topic(prefix);
         self
     }
 
     /// Adds a prefix of queues, with or without a `/` at its end. `/queue` is one already.
     #[must_use]
     pub fn queue(mut self, prefix: impl AsRef<str>) -> Self {
-        self.prefixes.add_queues(prefix.as_ref());
+        self.options = self.options.queue(prefix);
         self
     }
 
@@ -62,28 +54,27 @@ impl MemoryBrokerBuilder {
     /// [`Broker::temporary_queues`]: super::super::Broker::temporary_queues
     #[must_use]
     pub fn temporary_queues(mut self, prefix: impl AsRef<str>) -> Self {
-        self.prefixes.set_temporary(prefix.as_ref());
+        self.options.prefixes.set_temporary(prefix.as_ref());
         self
     }
 
     /// With the prefixes and rules that every broker is given.
     pub(in super::super) fn with_options(options: BrokerOptions) -> Self {
-        let BrokerOptions { prefixes, rules, history_bytes } = options;
-        Self { prefixes, rules, history_bytes, ..Self::new() }
+        Self { options, total_bytes: Self::DEFAULT_TOTAL_BYTES }
     }
 
     /// Adds a rule: what is done at the destinations that it names. Of two that match a destination,
     /// the one added first counts.
     #[must_use]
     pub fn rule(mut self, rule: DestinationRule) -> Self {
-        self.rules.add(rule);
+        self.options = self.options.rule(rule);
         self
     }
 
     /// Sets what is done at all destinations that no rule names.
     #[must_use]
     pub fn otherwise(mut self, policy: DestinationPolicy) -> Self {
-        self.rules.set_otherwise(policy);
+        self.options = self.options.otherwise(policy);
         self
     }
 
@@ -98,19 +89,19 @@ impl MemoryBrokerBuilder {
     /// would expire soonest is dropped first, whichever topic it is of.
     #[must_use]
     pub fn history_bytes(mut self, bytes: usize) -> Self {
-        self.history_bytes = bytes;
+        self.options = self.options.history_bytes(bytes);
         self
     }
 
     /// Makes the broker.
     pub fn build(self) -> MemoryBroker {
-        let rules = Arc::new(self.rules.clone());
-        let router = Arc::new(Router::with_history(Arc::clone(&rules), self.history_bytes));
-        let prefixes = self.prefixes.clone();
+        let BrokerOptions { prefixes, rules, history_bytes } = self.options.clone();
+        let rules = Arc::new(rules);
+        let router = Arc::new(Router::with_history(Arc::clone(&rules), history_bytes));
         MemoryBroker {
             queues: Queues::new(rules, prefixes, Arc::clone(&router), self.total_bytes),
             router,
-            settings: self,
+            options: self.options,
         }
     }
 }

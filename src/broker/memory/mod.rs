@@ -16,8 +16,8 @@ use crate::session::{Delivery, Token};
 
 use super::prefixes::Kind;
 use super::{
-    Broker, BrokerError, Capabilities, Capability, Destination, HistoryRequest, Host, Message,
-    Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    Broker, BrokerError, BrokerOptions, Capabilities, Capability, Destination, HistoryRequest,
+    Host, Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
     TransactionGuarantee, Turn,
 };
 
@@ -54,7 +54,7 @@ use queues::Queues;
 /// outlet is [full](super::Taken::Full), when it is not any more.
 #[derive(Debug)]
 pub struct MemoryBroker {
-    settings: MemoryBrokerBuilder,
+    options: BrokerOptions,
     router: Arc<Router>,
     queues: Arc<Queues>,
 }
@@ -106,7 +106,7 @@ impl MemoryBroker {
     }
 
     fn kind(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        let kind = self.settings.prefixes.check(destination)?;
+        let kind = self.options.prefixes.check(destination)?;
         if kind != Kind::Topic && destination.is_pattern() {
             return Err(BrokerError::unsupported(Capability::Patterns, destination));
         }
@@ -124,7 +124,7 @@ impl MemoryBroker {
         if kind != Kind::Topic || destination.is_pattern() {
             return Err(BrokerError::unsupported(Capability::History, destination));
         }
-        if self.settings.rules.policy(destination).retention.is_none() {
+        if self.options.rules.policy(destination).retention.is_none() {
             return Err(BrokerError::NoHistory { destination: destination.to_string() });
         }
         match request {
@@ -190,7 +190,7 @@ impl Broker for MemoryBroker {
             queues: true,
             settle: true,
             patterns: true,
-            history: self.settings.rules.keep_history(),
+            history: self.options.rules.keep_history(),
             transactions: TransactionGuarantee::Atomic,
             ..Capabilities::default()
         }
@@ -203,7 +203,7 @@ impl Broker for MemoryBroker {
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
         let to = message.destination();
-        if !to.is_pattern() && self.settings.prefixes.kind(to) == Some(Kind::Queue) {
+        if !to.is_pattern() && self.options.prefixes.kind(to) == Some(Kind::Queue) {
             // Alone it needs no room to be reserved first.
             return self.queues.publish(message, turn).into();
         }
@@ -260,7 +260,7 @@ impl Broker for MemoryBroker {
     }
 
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
-        Arc::clone(&self.settings.rules.policy(destination).slow_consumer)
+        Arc::clone(&self.options.rules.policy(destination).slow_consumer)
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -268,7 +268,7 @@ impl Broker for MemoryBroker {
     }
 
     fn temporary_queues(&self) -> Option<&str> {
-        Some(&self.settings.prefixes.temporary)
+        Some(&self.options.prefixes.temporary)
     }
 
     fn handle_deadline(&self, turn: &mut Turn) {

@@ -43,7 +43,11 @@ impl Node {
         let mut turn = Turn::new(Instant::now());
         let outcome = self.broker.subscribe(&destination(to), subscriber, &mut turn);
         drop(turn);
-        self.answer(outcome).await.map(|()| id)
+        let answer = self.answer(outcome).await;
+        if answer.is_err() {
+            self.unsubscribe(to, id).await;
+        }
+        answer.map(|()| id)
     }
 
     pub(crate) async fn unsubscribe(&self, from: &str, who: SubscriberId) {
