@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use clap::Parser;
 use serde_json::Value;
 
-use crate::process::Server;
+use crate::process::{Engine, Launch, Server};
 use crate::scenario::{self, Scenario, Special};
 
 /// Loads STOMP servers over real WebSocket connections and says what a delivery costs them.
@@ -27,7 +27,14 @@ pub struct CommandLine {
     others: Vec<Server>,
     /// The path of the WebSocket endpoint on all servers.
     #[arg(long, default_value = "/")]
-    pub path: String,
+    path: String,
+    /// One that is there already: a name, and its address with the path of its endpoint.
+    #[arg(long, value_name = "NAME=HOST:PORT/PATH", value_parser = running)]
+    running: Vec<Server>,
+    /// The engine behind a server: the number of a process, which counts with all that it has
+    /// started. With it the table says what the servers and their engines cost, without the floor.
+    #[arg(long = "engine", value_name = "NAME=PROCESS", value_parser = engine)]
+    engines: Vec<(String, Engine)>,
     /// Run small scenarios once, without the floor: whether anything is lost, not how fast it is.
     #[arg(long)]
     pub smoke: bool,
@@ -63,18 +70,38 @@ impl CommandLine {
         scenarios.map(Scenario::small).collect()
     }
 
-    /// The floor, then stompbox, then the others.
+    /// Whether the servers have engines behind them.
+    pub fn have_engines(&self) -> bool {
+        !self.engines.is_empty()
+    }
+
+    /// The floor, then stompbox, then the others; of those with engines, only what is given.
     pub fn servers(&self) -> io::Result<Vec<Server>> {
         let unknown = |name: &&String| scenario::ALL.iter().all(|scenario| scenario.name != **name);
         if let Some(unknown) = self.scenarios.iter().find(unknown) {
             return Err(io::Error::other(format!("there is no scenario {unknown}; see --help")));
         }
-        let own = env::current_exe()?.to_string_lossy().into_owned();
-        let floor = vec![own, "--floor".into(), "127.0.0.1:{port}".into()];
-        let mut servers = vec![Server { name: FLOOR.into(), command: floor }];
-        let given = self.others.iter().find(|server| server.name == STOMPBOX);
-        servers.push(given.map_or_else(built, |server| Ok(server.clone()))?);
-        servers.extend(self.others.iter().filter(|server| server.name != STOMPBOX).cloned());
+        let mut servers = Vec::new();
+        let (first, mut others): (Vec<_>, Vec<_>) =
+            self.others.iter().cloned().partition(|server| server.name == STOMPBOX);
+        if self.have_engines() {
+            others.splice(..0, first);
+        } else {
+            let own = env::current_exe()?.to_string_lossy().into_owned();
+            let floor = vec![own, "--floor".into(), "127.0.0.1:{port}".into()];
+            servers.push(Server::new(FLOOR, Launch::Command(floor)));
+            servers.push(first.into_iter().next().map_or_else(built, Ok)?);
+        }
+        servers.extend(others);
+        for server in &mut servers {
+            server.path.clone_from(&self.path);
+        }
+        servers.extend(self.running.iter().cloned());
+        for (name, engine) in &self.engines {
+            let server = servers.iter_mut().find(|server| server.name == *name);
+            let server = server.ok_or_else(|| io::Error::other(format!("no server {name}")))?;
+            server.engine = Some(*engine);
+        }
         Ok(servers)
     }
 }
@@ -105,5 +132,18 @@ fn server(argument: &str) -> Result<Server, String> {
     if !command.iter().any(|word| word.contains("{port}")) {
         return Err("the command has to say {port} somewhere".to_owned());
     }
-    Ok(Server { name: name.to_owned(), command })
+    Ok(Server::new(name, Launch::Command(command)))
+}
+
+fn running(argument: &str) -> Result<Server, String> {
+    let parts = argument.split_once('=').and_then(|(name, at)| Some((name, at.split_once('/')?)));
+    let (name, (address, path)) = parts.ok_or("a name, `=`, an address and a path are needed")?;
+    let address = address.parse().map_err(|error| format!("{address}: {error}"))?;
+    Ok(Server { path: format!("/{path}"), ..Server::new(name, Launch::Running(address)) })
+}
+
+fn engine(argument: &str) -> Result<(String, Engine), String> {
+    let (name, process) = argument.split_once('=').ok_or("a name, `=` and a number are needed")?;
+    let process = process.parse().map_err(|error| format!("{process}: {error}"))?;
+    Ok((name.to_owned(), Engine(process)))
 }

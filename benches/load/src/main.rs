@@ -7,6 +7,7 @@
 
 mod clients;
 mod command_line;
+mod engines;
 mod floor;
 mod incoming;
 mod process;
@@ -58,7 +59,7 @@ fn measure(command_line: &CommandLine) -> io::Result<bool> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut servers = command_line.servers()?;
-    if command_line.smoke {
+    if command_line.smoke && !command_line.have_engines() {
         servers.remove(0);
     }
     let mut measured = Vec::new();
@@ -76,6 +77,8 @@ fn measure(command_line: &CommandLine) -> io::Result<bool> {
     let names: Vec<_> = servers.iter().map(|server| server.name.as_str()).collect();
     if command_line.smoke {
         println!("{}", report::totals(&measured, &stopped));
+    } else if command_line.have_engines() {
+        engines::table(&names, &measured);
     } else {
         report::table(&names, &measured, &stopped);
         if !command_line.table {
@@ -110,7 +113,7 @@ fn quiet(
     stopped_reader: bool,
     command_line: &CommandLine,
 ) -> io::Result<Figures> {
-    let run = Run { scenario, path: &command_line.path, stopped_reader, before: &[] };
+    let run = Run { scenario, stopped_reader, before: &[] };
     let mut figures = run.against(server)?;
     for _ in 0..REPEATS {
         if figures.others <= command_line.quiet {

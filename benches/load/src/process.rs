@@ -15,16 +15,37 @@ use nix::unistd::Pid;
 #[derive(Debug, Clone)]
 pub struct Server {
     pub name: String,
+    pub launch: Launch,
+    /// Of the WebSocket endpoint.
+    pub path: String,
+    /// The engine behind it: its processor time is measured, too.
+    pub engine: Option<Engine>,
+}
+
+/// How there comes to be a server.
+#[derive(Debug, Clone)]
+pub enum Launch {
     /// The program and its arguments, `{port}` in one of them.
-    pub command: Vec<String>,
+    Command(Vec<String>),
+    /// It is there: what it costs is its engine's.
+    Running(SocketAddr),
 }
 
 /// A server that runs, until this is dropped.
 pub struct Running {
-    child: Child,
-    pid: Pid,
+    /// `None` if somebody else has started it.
+    process: Option<Process>,
     pub address: SocketAddr,
 }
+
+struct Process {
+    child: Child,
+    pid: Pid,
+}
+
+/// A process that runs already, with all that it has started.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine(pub i32);
 
 /// What the machine's processors have done since it started.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +58,20 @@ const START: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(10);
 
 impl Server {
+    pub fn new(name: &str, launch: Launch) -> Self {
+        Self { name: name.to_owned(), launch, path: "/".to_owned(), engine: None }
+    }
+
     /// Starts it on a free port and waits until it listens there. `before` goes before the command.
     pub fn start(&self, before: &[&str]) -> io::Result<Running> {
+        let own = match &self.launch {
+            Launch::Command(command) => command,
+            Launch::Running(address) => return Ok(Running { process: None, address: *address }),
+        };
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let port = free.port().to_string();
         let command: Vec<_> = before.iter().map(|word| (*word).to_owned()).collect();
-        let rest = self.command.iter().map(|word| word.replace("{port}", &port));
+        let rest = own.iter().map(|word| word.replace("{port}", &port));
         let command: Vec<_> = command.into_iter().chain(rest).collect();
         let child = Command::new(&command[0])
             .args(&command[1..])
@@ -52,13 +81,13 @@ impl Server {
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", command[0])))?;
         let pid = Pid::from_raw(child.id() as i32);
-        let mut running = Running { child, pid, address: free };
+        let mut process = Process { child, pid };
         if !before.is_empty() {
-            running.pid = running.first_child()?;
+            process.pid = process.first_child()?;
         }
         let deadline = Instant::now() + START;
         while TcpStream::connect(free).is_err() {
-            if let Some(status) = running.child.try_wait()? {
+            if let Some(status) = process.child.try_wait()? {
                 return Err(io::Error::other(format!("{} ended: {status}", self.name)));
             }
             if Instant::now() > deadline {
@@ -68,15 +97,14 @@ impl Server {
         }
         // It may still be busy with that connection.
         sleep(Duration::from_millis(50));
-        Ok(running)
+        Ok(Running { process: Some(process), address: free })
     }
 }
 
 impl Running {
-    /// The processor time of all its threads, ended ones included: the sum of user and system time
-    /// in /proc/PID/stat, by the clock behind it instead of in ticks of 10 ms.
+    /// Its processor time.
     pub fn cpu(&self) -> io::Result<Duration> {
-        Ok(Duration::from(ClockId::pid_cpu_clock_id(self.pid)?.now()?))
+        self.process.as_ref().map_or(Ok(Duration::ZERO), |process| cpu(process.pid))
     }
 
     /// Resident bytes, exactly (`status` is behind by some pages a thread).
@@ -89,14 +117,48 @@ impl Running {
         self.kilobytes("status", "VmHWM:")
     }
 
+    fn kilobytes(&self, file: &str, field: &str) -> io::Result<u64> {
+        self.process.as_ref().map_or(Ok(0), |process| process.kilobytes(file, field))
+    }
+}
+
+impl Engine {
+    /// The processor time of the process and of those that it has started and that still run.
+    pub fn cpu(self) -> io::Result<Duration> {
+        let mut sum = Duration::ZERO;
+        let mut processes = vec![Pid::from_raw(self.0)];
+        while let Some(process) = processes.pop() {
+            sum += cpu(process)?;
+            processes.extend(children(process)?);
+        }
+        Ok(sum)
+    }
+}
+
+/// The processor time of all threads of a process, ended ones included: the sum of user and system
+/// time in /proc/PID/stat, by the clock behind it instead of in ticks of 10 ms.
+fn cpu(process: Pid) -> io::Result<Duration> {
+    Ok(Duration::from(ClockId::pid_cpu_clock_id(process)?.now()?))
+}
+
+fn children(process: Pid) -> io::Result<Vec<Pid>> {
+    let mut children = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        // Which may just have ended.
+        let listed = fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+        let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
+        children.extend(pids.map(Pid::from_raw));
+    }
+    Ok(children)
+}
+
+impl Process {
     /// The process that this one has started, as `strace` starts what it traces.
     fn first_child(&self) -> io::Result<Pid> {
-        let children = format!("/proc/{0}/task/{0}/children", self.pid);
         for _ in 0..200 {
-            let children = fs::read_to_string(&children)?;
             // The last: strace starts others, for a moment, to find out what it can do.
-            if let Some(child) = children.split_whitespace().last() {
-                return Ok(Pid::from_raw(child.parse().map_err(io::Error::other)?));
+            if let Some(child) = children(self.pid)?.pop() {
+                return Ok(child);
             }
             sleep(Duration::from_millis(10));
         }
@@ -111,7 +173,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         // Otherwise it has ended itself. Who has started it ends with it.
         let _ = kill(self.pid, Signal::SIGKILL);

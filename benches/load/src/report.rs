@@ -85,7 +85,7 @@ impl Measured {
         self.runs.iter().flatten()
     }
 
-    fn figure(&self, server: usize, figure: fn(&Figures) -> f64) -> f64 {
+    pub fn figure(&self, server: usize, figure: fn(&Figures) -> f64) -> f64 {
         median(self.runs[server].iter().map(figure))
     }
 

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::clients::{Clients, Tally};
-use crate::process::{Machine, Running, Server, own_cpu};
+use crate::process::{Engine, Machine, Running, Server, own_cpu};
 use crate::scenario::{Scenario, Special};
 use crate::sockets::Sockets;
 
@@ -19,6 +19,8 @@ pub struct Figures {
     pub time: Duration,
     /// The server's processor time for it, ACKs included.
     pub cpu: Duration,
+    /// That of the engine behind it.
+    pub engine_cpu: Duration,
     /// The driver's.
     pub own_cpu: Duration,
     /// What all other processes used meanwhile, in processors.
@@ -52,8 +54,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     pub scenario: Scenario,
-    /// Of the WebSocket endpoint.
-    pub path: &'a str,
     /// Whether there is one more subscriber, who stops reading.
     pub stopped_reader: bool,
     /// What the server is started by, if anything.
@@ -68,15 +68,21 @@ impl Run<'_> {
             sockets: Sockets::new()?,
             clients: Clients::new(self.scenario, self.stopped_reader),
             address: running.address,
-            path: self.path,
+            path: &server.path,
         };
-        self.measure(load, &running)
+        self.measure(load, &running, server.engine)
     }
 
-    fn measure(&self, mut load: Load<'_>, server: &Running) -> io::Result<Figures> {
+    fn measure(
+        &self,
+        mut load: Load<'_>,
+        server: &Running,
+        engine: Option<Engine>,
+    ) -> io::Result<Figures> {
         let connections = load.clients.count();
         let mut figures = Figures { connections, ..Figures::default() };
         let (memory, cpu) = (server.resident()?, server.cpu()?);
+        let engine_cpu = || engine.map_or(Ok(Duration::ZERO), Engine::cpu);
         let growth = |server: &Running| -> io::Result<f64> {
             Ok((server.resident()? as f64 - memory as f64) / connections as f64)
         };
@@ -93,14 +99,17 @@ impl Run<'_> {
             load.sockets.read_from(stopped, false)?;
         }
         let (machine, cpu, own) = (Machine::now()?, server.cpu()?, own_cpu()?);
+        let before = engine_cpu()?;
         figures.time = load.publish()?;
         if self.scenario.is_queue() {
             load.leave_queue()?;
         }
         figures.cpu = server.cpu()? - cpu;
+        figures.engine_cpu = engine_cpu()?.saturating_sub(before);
         figures.own_cpu = own_cpu()? - own;
         let others = Machine::now()?.since(machine);
-        let others = others.saturating_sub(figures.cpu).saturating_sub(figures.own_cpu);
+        let ours = figures.cpu + figures.engine_cpu + figures.own_cpu;
+        let others = others.saturating_sub(ours);
         figures.others = others.as_secs_f64() / figures.time.as_secs_f64();
 
         load.pass(LINGER)?;

@@ -33,7 +33,7 @@ pub fn measure(
         };
         pairs.push([run(false)?, run(true)?]);
     }
-    let failed_writes = failed_writes(scenario, server, &command_line.path)?;
+    let failed_writes = failed_writes(scenario, server)?;
     Ok(Stopped { server: server.name.clone(), pairs, failed_writes })
 }
 
@@ -63,7 +63,7 @@ impl Stopped {
 const COUNTED_AMONG: usize = 10;
 
 /// Runs the scenario with the stopped reader once more under strace, which counts.
-fn failed_writes(scenario: Scenario, server: &Server, path: &str) -> io::Result<Option<u64>> {
+fn failed_writes(scenario: Scenario, server: &Server) -> io::Result<Option<u64>> {
     if Command::new("strace").arg("-V").output().is_err() {
         return Ok(None);
     }
@@ -73,7 +73,7 @@ fn failed_writes(scenario: Scenario, server: &Server, path: &str) -> io::Result<
     let before =
         ["strace", "-f", "--seccomp-bpf", "-qq", "-o", &file, "-e", calls, "-e", "status=failed"];
     let scenario = Scenario { subscribers: COUNTED_AMONG, ..scenario };
-    let run = Run { scenario, path, stopped_reader: true, before: &before };
+    let run = Run { scenario, stopped_reader: true, before: &before };
     run.against(server)?;
     let calls = fs::read_to_string(&trace)?;
     fs::remove_file(trace)?;
