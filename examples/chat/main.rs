@@ -5,12 +5,14 @@
 mod options;
 mod page;
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use axum::Router;
 use serde::{Deserialize, Serialize};
 use stompbox::app::{App, Json};
+use stompbox::broker::{self, BrokerOptions};
 use stompbox::server::{self, HandleError, Publisher, Server};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -84,8 +86,10 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(options: Options) -> std::io::Result<()> {
-    let server = Server::builder().app(App::new().message("/pub/chat", chat)).build();
+async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
+    let broker = broker::connect(&options.broker, BrokerOptions::default()).await?;
+    let app = App::new().message("/pub/chat", chat);
+    let server = Server::builder().shared_broker(broker).app(app).build();
     let router: Router = page::router().route("/ws", server::route(&server));
 
     let listener = TcpListener::bind(&options.listen).await?;
