@@ -74,6 +74,20 @@ pub(super) fn topic_of(key: &str) -> Option<Destination> {
     Destination::new(&name).ok().filter(|topic| !topic.is_pattern())
 }
 
+/// What a message that was published to an exchange by this key is shown as, as the plugin does it.
+/// `None` if that is no name of a destination.
+pub(super) fn exchange_of(exchange: &str, key: &str) -> Option<Destination> {
+    if exchange == TOPICS {
+        return topic_of(key);
+    }
+    let mut name = format!("/exchange/{}", exchange.replace('/', "%2F"));
+    if !key.is_empty() {
+        name.push('/');
+        name.push_str(&key.replace('/', "%2F"));
+    }
+    Destination::new(&name).ok().filter(|name| !name.is_pattern())
+}
+
 /// A segment as a word of a routing key. A dot in it would divide the word, so it is `%2E`; a `%`
 /// that would then be taken for the beginning of that is `%25`. `%2F` is what the plugin's clients
 /// write for a slash in a routing key.
@@ -212,6 +226,17 @@ mod tests {
         assert_eq!(address("/exchange/logs"), exchange("logs", ""));
         assert_eq!(address("/exchange/logs/a.error"), exchange("logs", "a.error"));
         assert_eq!(address("/exchange/a%2Fb/c%2Fd"), exchange("a/b", "c/d"));
+        for (name, shown) in
+            [("logs", "/exchange/logs"), ("a/b", "/exchange/a%2Fb"), ("räume", "/exchange/räume")]
+        {
+            assert_eq!(exchange_of(name, "").unwrap().as_str(), shown);
+            let with_key = format!("{shown}/c%2Fd.e");
+            assert_eq!(exchange_of(name, "c/d.e").unwrap().as_str(), with_key);
+        }
+        assert_eq!(exchange_of(TOPICS, "room.5").unwrap().as_str(), "/topic/room/5");
+        for key in ["#", "*", "a\n"] {
+            assert_eq!(exchange_of("logs", key), None);
+        }
         for unknown in ["/elsewhere/a", "/topic", "/exchange/a/b/c", "/queue/amq.gen-1", "/amq/x"] {
             let refused = address(unknown);
             let is_unknown = matches!(refused, Err(BrokerError::UnknownDestination { .. }));

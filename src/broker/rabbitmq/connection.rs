@@ -5,6 +5,7 @@ use lapin::types::ShortString;
 use lapin::{Connection, ConnectionProperties};
 
 use super::super::engine::Backoff;
+use super::exchanges::Exchanges;
 use super::publishing::Publishing;
 use super::queues::Queues;
 use super::shared::Shared;
@@ -66,6 +67,7 @@ async fn work(shared: &Shared, connection: &Connection) {
         () = publishing.run() => {}
         () = topics.run() => {}
         () = Queues::new(shared, connection).run() => {}
+        () = Exchanges::new(shared, connection).run() => {}
     }
 }
 

@@ -49,6 +49,12 @@ impl Gaps {
         }
     }
 
+    /// What RabbitMQ sends for one destination was interrupted.
+    pub(super) fn lost_at(&mut self, destination: &Destination) {
+        self.bound.remove(destination);
+        self.owed.insert(destination.clone());
+    }
+
     /// Whether the next message of this topic tells of a gap, which it then has.
     pub(super) fn take(&mut self, topic: &Destination) -> bool {
         if self.owed.is_empty() && self.patterns.is_empty() {
@@ -97,6 +103,19 @@ mod tests {
         gaps.lost();
         gaps.lost();
         assert!(gaps.take(&one));
+    }
+
+    #[test]
+    fn who_is_interrupted_alone_is_told_alone() {
+        let mut gaps = Gaps::default();
+        let (one, other) = (topic("/exchange/one/#"), topic("/exchange/other"));
+        gaps.bound(&one);
+        gaps.bound(&other);
+        gaps.lost_at(&one);
+        gaps.bound(&one);
+        assert!(gaps.take(&one));
+        assert!(!gaps.take(&one));
+        assert!(!gaps.take(&other));
     }
 
     #[test]

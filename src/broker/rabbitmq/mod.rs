@@ -2,7 +2,9 @@
 
 mod address;
 mod connection;
+mod exchanges;
 mod gaps;
+mod private_queue;
 mod properties;
 mod publishing;
 mod queues;
@@ -20,12 +22,12 @@ use super::engine::{self, Outbox, OutboxLimits, Upstreams};
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
-    Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    Message, Operation, Outcome, Settle, SlowConsumer, Subscriber, SubscriberId,
     TransactionGuarantee, Turn,
 };
 
 use address::{Address, ENGINE};
-use shared::{Sending, Shared};
+use shared::{Audience, Sending, Shared};
 
 /// The broker over RabbitMQ: topics, queues and exchanges where RabbitMQ's own STOMP plugin has them,
 /// so that its clients and those of this crate meet.
@@ -35,7 +37,7 @@ use shared::{Sending, Shared};
 /// | `/topic/room/5` | the routing key `room.5` of `amq.topic`; the plugin's clients call it `/topic/room.5`. A dot in a segment is `%2E` there, and `%2F` in it a `/`. `*` and `**` (or `#`) are the wildcards of RabbitMQ |
 /// | `/queue/work` | the durable queue `work`, which is made if it is not there; `/queue/a/b` is what the plugin's clients call `/queue/a%2Fb` |
 /// | `/amq/queue/work` | a queue that is there, whatever its kind |
-/// | `/exchange/logs/error` | the routing key `error` of an exchange that is there; to be sent to only |
+/// | `/exchange/logs/error` | the routing key `error` of the exchange `logs`, which must be there. A subscription is a queue of the node's own that is bound to it by that key, which may be a pattern if the exchange knows any, as `/exchange/logs/#` |
 /// | `/reply-queue/…` | what the `reply-to` of a message names; to be sent to only |
 ///
 /// Headers are mapped as the plugin does it: `content-type`, `content-encoding`, `priority`,
@@ -74,8 +76,8 @@ impl RabbitMqBroker {
         let shared = Arc::new(Shared {
             uri,
             rules,
-            router: Router::new(),
-            topics: Upstreams::default(),
+            topics: Audience::default(),
+            exchanges: Audience::with_patterns_as_names(),
             queues: Upstreams::default(),
             consumers: <_>::default(),
             outbox: Outbox::new(ENGINE, OutboxLimits::default()),
@@ -109,7 +111,7 @@ impl RabbitMqBroker {
         self.shared.outbox.push(sending, bytes, now)
     }
 
-    /// What can be subscribed to is a topic or a queue.
+    /// What can be subscribed to is a topic, an exchange or a queue.
     fn check(destination: &Destination, subscriber: &Subscriber) -> Result<Kind, BrokerError> {
         let unsupported = |capability| Err(BrokerError::unsupported(capability, destination));
         if subscriber.history.is_some() {
@@ -126,6 +128,7 @@ impl RabbitMqBroker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Topic,
+    Exchange,
     Queue,
 }
 
@@ -133,9 +136,12 @@ fn kind(destination: &Destination) -> Result<Kind, BrokerError> {
     match Address::of(destination)? {
         Address::Topic(_) => Ok(Kind::Topic),
         Address::Queue(_) | Address::ExistingQueue(_) => Ok(Kind::Queue),
-        Address::Exchange(..) | Address::ReplyQueue(_) => Err(BrokerError::UnknownDestination {
+        Address::Exchange(..) => Ok(Kind::Exchange),
+        Address::ReplyQueue(_) => Err(BrokerError::UnknownDestination {
             destination: destination.to_string(),
-            known: "/topic/<key>, /queue/<name> and /amq/queue/<name> to subscribe to".to_owned(),
+            known: "/topic/<key>, /queue/<name>, /amq/queue/<name> and /exchange/<name>/<key> to \
+                    subscribe to"
+                .to_owned(),
         }),
     }
 }
@@ -165,7 +171,8 @@ impl Broker for RabbitMqBroker {
     }
 
     fn attach(&self, host: Arc<dyn Host>) {
-        self.shared.router.attach(host);
+        self.shared.exchanges.router.attach(Arc::clone(&host));
+        self.shared.topics.router.attach(host);
     }
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
@@ -184,11 +191,8 @@ impl Broker for RabbitMqBroker {
         let shared = &self.shared;
         match Self::check(destination, &subscriber) {
             Err(error) => error.into(),
-            Ok(Kind::Topic) => {
-                let id = subscriber.id;
-                shared.router.subscribe(destination, subscriber, turn);
-                shared.topics.join(destination, id)
-            }
+            Ok(Kind::Topic) => shared.topics.join(destination, subscriber, turn),
+            Ok(Kind::Exchange) => shared.exchanges.join(destination, subscriber, turn),
             Ok(Kind::Queue) => {
                 let id = subscriber.id;
                 let consumers = shared.join(destination, subscriber);
@@ -208,10 +212,8 @@ impl Broker for RabbitMqBroker {
         let shared = &self.shared;
         match kind(destination) {
             Err(error) => return error.into(),
-            Ok(Kind::Topic) => {
-                shared.router.unsubscribe(destination, subscriber);
-                shared.topics.leave(destination, subscriber);
-            }
+            Ok(Kind::Topic) => shared.topics.leave(destination, subscriber),
+            Ok(Kind::Exchange) => shared.exchanges.leave(destination, subscriber),
             Ok(Kind::Queue) => {
                 if let Some(consumers) = shared.consumers(destination) {
                     consumers.leave(subscriber);
@@ -226,10 +228,12 @@ impl Broker for RabbitMqBroker {
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        let shared = &self.shared;
         match kind(destination) {
-            Ok(Kind::Topic) => self.shared.router.resume(destination, subscriber, turn),
+            Ok(Kind::Topic) => shared.topics.router.resume(destination, subscriber, turn),
+            Ok(Kind::Exchange) => shared.exchanges.router.resume(destination, subscriber, turn),
             Ok(Kind::Queue) => {
-                if let Some(consumers) = self.shared.consumers(destination) {
+                if let Some(consumers) = shared.consumers(destination) {
                     consumers.resume(subscriber);
                     consumers.dispatch(turn.now());
                 }
@@ -281,7 +285,7 @@ impl Drop for RabbitMqBroker {
 impl std::fmt::Debug for RabbitMqBroker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RabbitMqBroker")
-            .field("router", &self.shared.router)
+            .field("topics", &self.shared.topics.router)
             .finish_non_exhaustive()
     }
 }
@@ -323,7 +327,8 @@ mod tests {
         let kind = |name: &str| kind(&name.parse().unwrap());
         assert_eq!(kind("/topic/a/**"), Ok(Kind::Topic));
         assert_eq!(kind("/amq/queue/a"), Ok(Kind::Queue));
-        for name in ["/exchange/a/b", "/reply-queue/a", "/temp-queue/a", "/elsewhere"] {
+        assert_eq!(kind("/exchange/a/#"), Ok(Kind::Exchange));
+        for name in ["/reply-queue/a", "/temp-queue/a", "/elsewhere"] {
             assert!(matches!(kind(name), Err(BrokerError::UnknownDestination { .. })), "{name}");
         }
     }

@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use crate::frame::SharedMessage;
 
 use super::super::engine::{Consumers, Outbox, Upstreams};
-use super::super::{BrokerError, Destination, DestinationRules, Router, Settle, Subscriber};
+use super::super::{
+    BrokerError, Destination, DestinationRules, Outcome, Router, Settle, Subscriber, SubscriberId,
+    Turn,
+};
 use super::address::{Address, ENGINE};
 use super::gaps::Gaps;
 use super::properties::Persistence;
@@ -21,14 +24,22 @@ pub(super) struct Shared {
     /// Where RabbitMQ is. It holds a password, and is never shown.
     pub(super) uri: AMQPUri,
     pub(super) rules: Arc<DestinationRules>,
-    pub(super) router: Router,
     /// The topics and patterns that this node listens to.
-    pub(super) topics: Upstreams,
+    pub(super) topics: Audience,
+    /// The exchanges that this node listens to, each with a key.
+    pub(super) exchanges: Audience,
     /// The queues that have consumers here.
     pub(super) queues: Upstreams,
     pub(super) consumers: Mutex<HashMap<Destination, Arc<Consumers<DeliveryTag>>>>,
     pub(super) outbox: Outbox<Sending>,
     pub(super) gaps: Mutex<Gaps>,
+}
+
+/// Subscribers who all get every message, and what the node listens to for them.
+#[derive(Debug, Default)]
+pub(super) struct Audience {
+    pub(super) router: Router,
+    pub(super) upstreams: Upstreams,
 }
 
 /// A message on its way to RabbitMQ.
@@ -37,6 +48,29 @@ pub(super) struct Sending {
     pub(super) destination: Destination,
     pub(super) address: Address,
     pub(super) message: SharedMessage,
+}
+
+impl Audience {
+    /// To whose engine a pattern is a name like any other.
+    pub(super) fn with_patterns_as_names() -> Self {
+        Self { router: Router::with_patterns_as_names(), upstreams: Upstreams::default() }
+    }
+
+    pub(super) fn join(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome {
+        let id = subscriber.id;
+        self.router.subscribe(destination, subscriber, turn);
+        self.upstreams.join(destination, id)
+    }
+
+    pub(super) fn leave(&self, destination: &Destination, subscriber: SubscriberId) {
+        self.router.unsubscribe(destination, subscriber);
+        self.upstreams.leave(destination, subscriber);
+    }
 }
 
 impl Sending {
@@ -97,7 +131,8 @@ impl Shared {
     pub(super) fn lost(&self) {
         self.outbox.lost();
         self.gaps.lock().lost();
-        self.topics.lost();
+        self.topics.upstreams.lost();
+        self.exchanges.upstreams.lost();
         let consumers: Vec<_> = self.consumers.lock().values().cloned().collect();
         for consumers in consumers {
             consumers.lost();

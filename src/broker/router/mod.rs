@@ -57,7 +57,7 @@ impl Router {
     /// A router to which a pattern is a name like any other: for a broker whose engine matches
     /// patterns, and sends a message once for each that the node listens to. What comes by the
     /// pattern's subscription is [routed](Self::route) to the pattern.
-    #[cfg(feature = "nats")]
+    #[cfg(any(feature = "nats", feature = "rabbitmq"))]
     pub(super) fn with_patterns_as_names() -> Self {
         Self { patterns_are_names: true, ..Self::new() }
     }

@@ -7,6 +7,7 @@
 )]
 
 mod engine;
+mod exchanges;
 mod faults;
 mod node;
 mod plugin;

@@ -127,6 +127,22 @@ fn they_chat_in_one_room() {
 
 #[test]
 #[ignore = "needs rabbitmq"]
+fn they_listen_to_one_exchange() {
+    let program = Program::start();
+    let exchange = unique("/exchange/amq.direct");
+    let (mut ours, mut theirs) = (Client::connect(&program.address), Client::connect(&plugin()));
+    ours.subscribe(&exchange, "");
+    theirs.subscribe(&exchange, "");
+    for (publisher, body) in [(&program.address, "from us"), (&plugin(), "from them")] {
+        Client::connect(publisher).publish(&exchange, "", body);
+        let destination = format!("destination:{exchange}");
+        ours.expect(body, &[&destination]);
+        theirs.expect(body, &[&destination]);
+    }
+}
+
+#[test]
+#[ignore = "needs rabbitmq"]
 fn they_share_one_queue() {
     let program = Program::start();
     let queue = unique("/queue/work");

@@ -42,19 +42,8 @@ async fn what_is_not_there_is_refused() {
     }
     let refused = node.try_subscribe("/amq/queue/no-such", &Mailbox::new()).await;
     assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
-    let refused = node.try_subscribe("/exchange/amq.topic/a", &Mailbox::new()).await;
+    let refused = node.try_subscribe("/reply-queue/a", &Mailbox::new()).await;
     assert!(matches!(refused, Err(BrokerError::UnknownDestination { .. })), "{refused:?}");
     node.publish(&topic, "end").await;
     assert!(!until(&mailbox, "end").await[0].gap, "the connection was lost");
-}
-
-#[tokio::test]
-#[ignore = "needs rabbitmq"]
-async fn an_exchange_is_sent_to() {
-    let node = Node::start(&url()).await;
-    let (topic, mailbox) = (unique("/topic/room"), Mailbox::new());
-    node.subscribe(&topic, &mailbox).await;
-    let key = topic.trim_start_matches("/topic/").replace('/', ".");
-    node.publish(&format!("/exchange/amq.topic/{key}"), "hello").await;
-    assert_eq!(until(&mailbox, "hello").await[0].header("destination"), Some(&*topic));
 }
