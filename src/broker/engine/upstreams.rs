@@ -160,6 +160,14 @@ impl Upstreams {
         state.upstreams.get(destination).is_some_and(|upstream| !upstream.listeners.is_empty())
     }
 
+    /// Whether somebody here listens to a destination that the engine does not send for yet.
+    #[cfg(feature = "rabbitmq")]
+    pub(in super::super) fn is_awaited(&self, destination: &Destination) -> bool {
+        let state = self.state.lock();
+        let upstream = state.upstreams.get(destination);
+        upstream.is_some_and(|it| !it.listeners.is_empty() && it.stage != Stage::On)
+    }
+
     fn enter(&self, destination: &Destination, reached: Stage) -> Vec<Completer> {
         let state = &mut *self.state.lock();
         let Some(upstream) = state.upstreams.get_mut(destination) else { return Vec::new() };
@@ -229,7 +237,9 @@ mod tests {
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         assert_eq!(next(&upstreams), None);
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready().is_none()));
+        assert!(upstreams.is_awaited(&room(5)));
         upstreams.listening(&room(5));
+        assert!(!upstreams.is_awaited(&room(5)));
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
         assert_eq!(upstreams.join(&room(5), id(1_000)).take_ready(), Some(Ok(())));
         for who in 0..1_000 {

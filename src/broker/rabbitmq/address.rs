@@ -8,6 +8,12 @@ pub(super) const ENGINE: &str = "RabbitMQ";
 /// The exchange of topics, which every virtual host has.
 pub(super) const TOPICS: &str = "amq.topic";
 
+/// What a client's queues for replies are under, to this crate.
+pub(super) const TEMPORARY: &str = "/temp-queue";
+
+/// What the names of such queues begin with at RabbitMQ; the rest is the destination.
+const TEMPORARY_QUEUES: &str = "stompbox";
+
 /// Routing keys and names of queues and exchanges are short strings (AMQP 0-9-1, 4.2.5.3).
 const LONGEST: usize = 255;
 
@@ -21,6 +27,9 @@ pub(super) enum Address {
     Queue(ShortString),
     /// `/amq/queue/work`: a queue that is there already.
     ExistingQueue(ShortString),
+    /// `/temp-queue/<key>/prices`: the queue `stompbox/temp-queue/<key>/prices`, which is the node's
+    /// own.
+    Temporary(ShortString),
     /// `/reply-queue/amq.gen-x`: what a `reply-to` of another client names. It is only sent to.
     ReplyQueue(ShortString),
     /// `/exchange/logs/error`: the routing key `error` of an exchange that is there already.
@@ -38,11 +47,21 @@ impl Address {
         }
         if let Some(queue) = name.strip_prefix("/queue/")
             && !queue.starts_with("amq.")
+            && let queue = queue.replace("%2F", "/")
+            && temporary_of(&queue).is_none()
         {
-            return Ok(Self::Queue(short(queue.replace("%2F", "/"))?));
+            return Ok(Self::Queue(short(queue)?));
         }
-        if let Some(queue) = name.strip_prefix("/amq/queue/") {
-            return Ok(Self::ExistingQueue(short(queue.replace("%2F", "/"))?));
+        // Nobody else consumes the replies to a client, not even on its own node, whose connection
+        // RabbitMQ would allow it.
+        if let Some(queue) = name.strip_prefix("/amq/queue/")
+            && let queue = queue.replace("%2F", "/")
+            && temporary_of(&queue).is_none()
+        {
+            return Ok(Self::ExistingQueue(short(queue)?));
+        }
+        if is_temporary(name) {
+            return Ok(Self::Temporary(short(format!("{TEMPORARY_QUEUES}{name}"))?));
         }
         if let Some(queue) = name.strip_prefix("/reply-queue/") {
             return Ok(Self::ReplyQueue(short(queue.to_owned())?));
@@ -56,7 +75,7 @@ impl Address {
             _ => Err(BrokerError::UnknownDestination {
                 destination: destination.to_string(),
                 known: "/topic/<key>, /queue/<name>, /amq/queue/<name>, /exchange/<name>/<key>, \
-                        /reply-queue/<name>"
+                        /temp-queue/<name>, /reply-queue/<name>"
                     .to_owned(),
             }),
         }
@@ -72,6 +91,15 @@ pub(super) fn topic_of(key: &str) -> Option<Destination> {
         name.push_str(&segment(word));
     }
     Destination::new(&name).ok().filter(|topic| !topic.is_pattern())
+}
+
+/// The destination under [`TEMPORARY`] that a queue is for, if it is one for replies.
+pub(super) fn temporary_of(queue: &str) -> Option<&str> {
+    queue.strip_prefix(TEMPORARY_QUEUES).filter(|destination| is_temporary(destination))
+}
+
+fn is_temporary(destination: &str) -> bool {
+    destination.strip_prefix(TEMPORARY).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What a message that was published to an exchange by this key is shown as, as the plugin does it.
@@ -237,11 +265,32 @@ mod tests {
         for key in ["#", "*", "a\n"] {
             assert_eq!(exchange_of("logs", key), None);
         }
-        for unknown in ["/elsewhere/a", "/topic", "/exchange/a/b/c", "/queue/amq.gen-1", "/amq/x"] {
+        let unknown = ["/elsewhere/a", "/topic", "/exchange/a/b/c", "/queue/amq.gen-1", "/amq/x"];
+        for unknown in unknown {
             let refused = address(unknown);
             let is_unknown = matches!(refused, Err(BrokerError::UnknownDestination { .. }));
             assert!(is_unknown, "{unknown}: {refused:?}");
         }
+    }
+
+    #[test]
+    fn a_queue_for_replies_has_one_name_to_be_consumed_by() {
+        let queue = "stompbox/temp-queue/0f/prices/5";
+        let expected = Address::Temporary(ShortString::try_new(queue).unwrap());
+        assert_eq!(address("/temp-queue/0f/prices/5"), Ok(expected));
+        assert_eq!(temporary_of(queue), Some("/temp-queue/0f/prices/5"));
+        for other in ["stompbox/queue/a", "stompbox/temp-queues/a", "temp-queue/0f/a", "work"] {
+            assert_eq!(temporary_of(other), None);
+        }
+        for forbidden in ["/queue/", "/amq/queue/"] {
+            for name in [queue, &queue.replace('/', "%2F")] {
+                let refused = address(&format!("{forbidden}{name}"));
+                let is_unknown = matches!(refused, Err(BrokerError::UnknownDestination { .. }));
+                assert!(is_unknown, "{refused:?}");
+            }
+        }
+        let reply = address(&format!("/reply-queue/{queue}"));
+        assert!(matches!(reply, Ok(Address::ReplyQueue(_))));
     }
 
     #[test]

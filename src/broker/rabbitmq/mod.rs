@@ -26,7 +26,7 @@ use super::{
     TransactionGuarantee, Turn,
 };
 
-use address::{Address, ENGINE};
+use address::{Address, ENGINE, TEMPORARY};
 use shared::{Audience, Sending, Shared};
 
 /// The broker over RabbitMQ: topics, queues and exchanges where RabbitMQ's own STOMP plugin has them,
@@ -38,6 +38,7 @@ use shared::{Audience, Sending, Shared};
 /// | `/queue/work` | the durable queue `work`, which is made if it is not there; `/queue/a/b` is what the plugin's clients call `/queue/a%2Fb` |
 /// | `/amq/queue/work` | a queue that is there, whatever its kind |
 /// | `/exchange/logs/error` | the routing key `error` of the exchange `logs`, which must be there. A subscription is a queue of the node's own that is bound to it by that key, which may be a pattern if the exchange knows any, as `/exchange/logs/#` |
+/// | `/temp-queue/…` | a queue for the replies to one client, exclusive to its node. In the `reply-to` of a message other clients see the queue's name; whoever answers there reaches it |
 /// | `/reply-queue/…` | what the `reply-to` of a message names; to be sent to only |
 ///
 /// Headers are mapped as the plugin does it: `content-type`, `content-encoding`, `priority`,
@@ -135,7 +136,7 @@ enum Kind {
 fn kind(destination: &Destination) -> Result<Kind, BrokerError> {
     match Address::of(destination)? {
         Address::Topic(_) => Ok(Kind::Topic),
-        Address::Queue(_) | Address::ExistingQueue(_) => Ok(Kind::Queue),
+        Address::Queue(_) | Address::ExistingQueue(_) | Address::Temporary(_) => Ok(Kind::Queue),
         Address::Exchange(..) => Ok(Kind::Exchange),
         Address::ReplyQueue(_) => Err(BrokerError::UnknownDestination {
             destination: destination.to_string(),
@@ -271,6 +272,10 @@ impl Broker for RabbitMqBroker {
         })
     }
 
+    fn temporary_queues(&self) -> Option<&str> {
+        Some(TEMPORARY)
+    }
+
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
         engine::slow_consumer(self.shared.rules.policy(destination))
     }
@@ -328,7 +333,8 @@ mod tests {
         assert_eq!(kind("/topic/a/**"), Ok(Kind::Topic));
         assert_eq!(kind("/amq/queue/a"), Ok(Kind::Queue));
         assert_eq!(kind("/exchange/a/#"), Ok(Kind::Exchange));
-        for name in ["/reply-queue/a", "/temp-queue/a", "/elsewhere"] {
+        assert_eq!(kind("/temp-queue/0f/a"), Ok(Kind::Queue));
+        for name in ["/reply-queue/a", "/elsewhere"] {
             assert!(matches!(kind(name), Err(BrokerError::UnknownDestination { .. })), "{name}");
         }
     }

@@ -6,6 +6,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use crate::frame::SharedMessage;
 
 use super::super::{Destination, is_withheld};
+use super::address::{Address, temporary_of};
 
 /// Whether a message survives a restart of the engine, where its sender does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,10 @@ fn set(properties: &mut BasicProperties, name: &str, value: &str) -> bool {
         "content-type" => BasicProperties::with_content_type,
         "content-encoding" => BasicProperties::with_content_encoding,
         "correlation-id" => BasicProperties::with_correlation_id,
-        "reply-to" => BasicProperties::with_reply_to,
+        "reply-to" => {
+            let queue = ShortString::try_new(queue_of_replies(value));
+            return queue.is_ok_and(|queue| apply(&|it| it.with_reply_to(queue.clone())));
+        }
         "amqp-message-id" => BasicProperties::with_message_id,
         "type" => BasicProperties::with_type,
         "app-id" => BasicProperties::with_app_id,
@@ -171,8 +175,20 @@ fn text(value: &AMQPValue) -> Option<String> {
     }
 }
 
+/// A `reply-to` as it is for others: that of a client's queue for replies is the name of the queue, by
+/// which every client of RabbitMQ sends.
+fn queue_of_replies(value: &str) -> String {
+    match value.parse().map(|destination| Address::of(&destination)) {
+        Ok(Ok(Address::Temporary(queue))) => queue.to_string(),
+        _ => value.to_owned(),
+    }
+}
+
 /// A `reply-to` as a destination. Other clients name a queue.
 fn reply_to_of(value: &str) -> String {
+    if let Some(temporary) = temporary_of(value) {
+        return temporary.to_owned();
+    }
     let prefixes = ["/exchange", "/topic", "/queue", "/amq/queue", "/reply-queue"];
     if prefixes.iter().any(|prefix| value.starts_with(prefix)) {
         value.to_owned()
@@ -326,6 +342,15 @@ mod tests {
             ("user-id", "guest"),
         ];
         assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn replies_are_asked_for_by_the_name_of_their_queue() {
+        let properties = properties(&[("reply-to", "/temp-queue/0f/prices")]);
+        let queue = properties.reply_to().as_ref().map(ShortString::as_str);
+        assert_eq!(queue, Some("stompbox/temp-queue/0f/prices"));
+        let headers = [("reply-to", "/temp-queue/0f/prices")];
+        assert_eq!(returned(&headers), headers.map(|(name, it)| (name.into(), it.into())));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Confirmation, Connection, ExchangeKind};
 
-use super::super::BrokerError;
 use super::super::engine::Item;
+use super::super::{BrokerError, Destination};
 use super::address::{Address, TOPICS};
 use super::properties::properties_of;
 use super::shared::{Sending, Shared, refusal, refused_because};
@@ -19,6 +19,10 @@ const UNCONFIRMED: usize = 4_096;
 
 /// How many queues and exchanges are remembered to be there.
 const KNOWN: usize = 10_000;
+
+/// How long a queue for replies that nobody consumes is kept, in milliseconds: one that was made for
+/// a client that has just gone.
+const UNUSED: i32 = 60_000;
 
 /// Takes what is published to RabbitMQ, all of it over one channel: so what one publisher sends to
 /// one destination arrives in its order.
@@ -75,6 +79,7 @@ impl<'a> Publishing<'a> {
         item: Item<Sending>,
         returned: bool,
     ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
+        self.ensure_replies(&item.what).await?;
         if let Some(refused) = self.ensure(&item.what).await? {
             self.shared.outbox.answer(item.number, Err(refused));
             return Ok(None);
@@ -83,13 +88,16 @@ impl<'a> Publishing<'a> {
         let (exchange, key) = match &sending.address {
             Address::Topic(key) => (TOPICS.into(), key.clone()),
             Address::Exchange(name, key) => (name.clone(), key.clone()),
-            Address::Queue(name) | Address::ExistingQueue(name) | Address::ReplyQueue(name) => {
-                (ShortString::default(), name.clone())
-            }
+            Address::Queue(name)
+            | Address::ExistingQueue(name)
+            | Address::Temporary(name)
+            | Address::ReplyQueue(name) => (ShortString::default(), name.clone()),
         };
-        // What no queue takes comes back: without a queue it would be lost in spite of its RECEIPT.
-        let options =
-            BasicPublishOptions { mandatory: exchange.as_str().is_empty(), ..<_>::default() };
+        // What no queue takes comes back: without a queue it would be lost in spite of its RECEIPT. A
+        // reply that comes too late is lost.
+        let mandatory =
+            exchange.as_str().is_empty() && !matches!(sending.address, Address::Temporary(_));
+        let options = BasicPublishOptions { mandatory, ..<_>::default() };
         let properties = properties_of(&sending.message, sending.persistence(), item.again);
         let body = sending.message.body();
         let confirming = self.channel.basic_publish(exchange, key, options, body, properties);
@@ -133,33 +141,65 @@ impl<'a> Publishing<'a> {
         if !needed || self.known.contains(address) {
             return Ok(None);
         }
+        let refused = self.ask(&sending.destination, address).await?;
+        if refused.is_none() {
+            if self.known.len() >= KNOWN {
+                self.known.clear();
+            }
+            self.known.insert(address.clone());
+        }
+        Ok(refused)
+    }
+
+    /// Sees to it that the replies to a message find their queue: its client has subscribed, and that
+    /// may still be on its way.
+    async fn ensure_replies(&mut self, sending: &Sending) -> lapin::Result<()> {
+        if let Some(replies) = sending.asks_for_replies()
+            && self.shared.queues.is_awaited(&replies)
+            && let Ok(address) = Address::of(&replies)
+        {
+            // The subscription is told if it is refused.
+            self.ask(&replies, &address).await?;
+        }
+        Ok(())
+    }
+
+    /// Has RabbitMQ make a queue, or say that it is there. Returns why it refuses.
+    async fn ask(
+        &mut self,
+        destination: &Destination,
+        address: &Address,
+    ) -> lapin::Result<Option<BrokerError>> {
         let channel = match self.asking.take() {
             Some(channel) => channel,
             None => self.connection.create_channel().await?,
         };
         match declare(&channel, address).await {
             Ok(()) => {
-                if self.known.len() >= KNOWN {
-                    self.known.clear();
-                }
-                self.known.insert(address.clone());
                 self.asking = Some(channel);
                 Ok(None)
             }
-            Err(error) => refusal(&sending.destination, &error).map(Some).ok_or(error),
+            Err(error) => refusal(destination, &error).map(Some).ok_or(error),
         }
     }
 }
 
 /// Makes a queue as RabbitMQ's STOMP plugin does, or asks whether a queue or an exchange is there.
 pub(super) async fn declare(channel: &Channel, address: &Address) -> lapin::Result<()> {
-    let queue = async |name: &ShortString, options| {
-        channel.queue_declare(name.clone(), options, FieldTable::default()).await.map(|_| ())
+    let queue_with = async |name: &ShortString, options, arguments| {
+        channel.queue_declare(name.clone(), options, arguments).await.map(|_| ())
     };
+    let queue = async |name, options| queue_with(name, options, FieldTable::default()).await;
     match address {
         Address::Topic(_) => Ok(()),
         Address::Queue(name) => {
             queue(name, QueueDeclareOptions { durable: true, ..<_>::default() }).await
+        }
+        Address::Temporary(name) => {
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-expires".into(), AMQPValue::LongInt(UNUSED));
+            let options = QueueDeclareOptions { exclusive: true, ..<_>::default() };
+            queue_with(name, options, arguments).await
         }
         Address::ExistingQueue(name) | Address::ReplyQueue(name) => {
             queue(name, QueueDeclareOptions { passive: true, ..<_>::default() }).await

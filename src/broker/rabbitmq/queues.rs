@@ -1,13 +1,15 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    QueueDeleteOptions,
 };
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Channel, Connection, Consumer, ErrorKind};
 
 use super::super::Destination;
 use super::super::engine::{Change, Consumers, Settled};
@@ -15,6 +17,9 @@ use super::address::Address;
 use super::properties::{earlier_deliveries, message_of};
 use super::publishing::declare;
 use super::shared::{DeliveryTag, Shared, refusal};
+
+/// How long to wait before a queue that another connection holds is asked for again.
+const UNTIL_UNLOCKED: Duration = Duration::from_millis(500);
 
 /// The queues that have consumers on this node, each over a channel of its own: closing it gives all
 /// that is not settled back to the queue, in its old place.
@@ -68,10 +73,26 @@ async fn consume(
         return Ok(());
     };
     consumers.begin();
-    let consumed = match Consuming::begin(shared, connection, &queue, &consumers).await {
-        Ok(Some(consuming)) => consuming.run().await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+    let is_temporary = matches!(Address::of(&queue), Ok(Address::Temporary(_)));
+    let consumed = loop {
+        let consumed = match Consuming::begin(shared, connection, &queue, &consumers).await {
+            Ok(Some(consuming)) => consuming.run().await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match consumed {
+            Err(error) if is_temporary && is_locked(&error) => {}
+            consumed => break consumed,
+        }
+        // RabbitMQ keeps a queue for replies for the connection that this node has lost, until it
+        // notices the loss too.
+        tokio::select! {
+            () = tokio::time::sleep(UNTIL_UNLOCKED) => {}
+            () = consumers.changed() => {}
+        }
+        if consumers.is_stopping() {
+            break Ok(());
+        }
     };
     consumers.lost();
     match consumed {
@@ -88,6 +109,12 @@ async fn consume(
     }
 }
 
+/// Whether a queue is exclusive to another connection.
+fn is_locked(error: &lapin::Error) -> bool {
+    let locked = AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == locked)
+}
+
 impl<'a> Consuming<'a> {
     /// `None` for what is no queue, which was refused when it was subscribed to.
     async fn begin(
@@ -97,7 +124,9 @@ impl<'a> Consuming<'a> {
         consumers: &Arc<Consumers<DeliveryTag>>,
     ) -> lapin::Result<Option<Self>> {
         let Ok(address) = Address::of(queue) else { return Ok(None) };
-        let (Address::Queue(name) | Address::ExistingQueue(name)) = &address else {
+        let (Address::Queue(name) | Address::ExistingQueue(name) | Address::Temporary(name)) =
+            &address
+        else {
             return Ok(None);
         };
         let (name, consumers) = (name.clone(), Arc::clone(consumers));
@@ -111,6 +140,10 @@ impl<'a> Consuming<'a> {
             declare(&self.channel, &self.address).await?;
             let ended = self.run_on_queue().await?;
             if ended {
+                if let Address::Temporary(name) = self.address {
+                    let options = QueueDeleteOptions::default();
+                    self.channel.queue_delete(name, options).await?;
+                }
                 return self.channel.close(200, ShortString::default()).await;
             }
         }

@@ -6,12 +6,15 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+mod client;
 mod engine;
 mod exchanges;
 mod faults;
 mod node;
 mod plugin;
+mod program;
 mod refusals;
+mod replies;
 
 use stompbox::broker::{BrokerOptions, RabbitMqBroker};
 use stompbox::testkit::BrokerSuite;

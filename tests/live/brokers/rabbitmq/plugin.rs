@@ -1,87 +1,9 @@
 //! A client of RabbitMQ's own STOMP plugin, and one of a `stompbox serve` over RabbitMQ.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use crate::engine::{plugin, url};
+use crate::client::{Client, header};
+use crate::engine::plugin;
 use crate::node::unique;
-
-/// A `stompbox serve`, which ends with this.
-struct Program {
-    process: Child,
-    address: String,
-}
-
-impl Program {
-    fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_stompbox"))
-            .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
-            .env("STOMPBOX_BROKER", url())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program");
-        let output = BufReader::new(process.stdout.take().expect("its output"));
-        let mut lines = output.lines().map_while(Result::ok);
-        let address = lines.find_map(|line| Some(line.strip_prefix("tcp: ")?.to_owned()));
-        Self { process, address: address.expect("the address that it listens on") }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
-/// A client that knows no more of STOMP than its frames.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
-        let mut client = Self(BufReader::new(stream));
-        client.send("CONNECT\naccept-version:1.2\nhost:127.0.0.1\nlogin:guest\npasscode:guest\n\n");
-        assert!(client.receive().starts_with("CONNECTED\n"));
-        client
-    }
-
-    fn send(&mut self, frame: &str) {
-        self.0.get_mut().write_all(format!("{frame}\0").as_bytes()).expect("sent");
-    }
-
-    fn receive(&mut self) -> String {
-        let mut frame = Vec::new();
-        self.0.read_until(0, &mut frame).expect("a frame in time");
-        frame.pop();
-        String::from_utf8(frame).expect("text").trim_start().to_owned()
-    }
-
-    fn subscribe(&mut self, destination: &str, more: &str) {
-        self.send(&format!("SUBSCRIBE\nid:0\nreceipt:r\ndestination:{destination}\n{more}\n"));
-        assert_eq!(self.receive(), "RECEIPT\nreceipt-id:r\n\n");
-    }
-
-    /// Sends, and waits until it is confirmed.
-    fn publish(&mut self, destination: &str, more: &str, body: &str) {
-        self.send(&format!("SEND\nreceipt:r\ndestination:{destination}\n{more}\n{body}"));
-        assert_eq!(self.receive(), "RECEIPT\nreceipt-id:r\n\n");
-    }
-
-    /// Receives a message with this body and these headers.
-    fn expect(&mut self, body: &str, headers: &[&str]) -> String {
-        let message = self.receive();
-        assert!(message.starts_with("MESSAGE\n"), "{message}");
-        assert!(message.ends_with(&format!("\n\n{body}")), "{message}");
-        for header in headers {
-            assert!(message.lines().any(|line| line == *header), "{header}: {message}");
-        }
-        message
-    }
-}
+use crate::program::Program;
 
 /// The headers that both ends are to show.
 const HEADERS: [&str; 9] = [
@@ -160,8 +82,7 @@ fn they_share_one_queue() {
     let message = ours.expect("work", &[&format!("destination:{queue}"), "persistent:true"]);
     theirs.expect("work", &["persistent:true"]);
     // What they do not acknowledge comes to us once we have done ours.
-    let ack = message.lines().find_map(|line| line.strip_prefix("ack:")).expect("an ack header");
-    ours.send(&format!("ACK\nid:{ack}\n\n"));
+    ours.send(&format!("ACK\nid:{}\n\n", header(&message, "ack")));
     drop(theirs);
     ours.expect("work", &["redelivered:true"]);
 }
