@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 
+import { connected, conversation, notice, seen, visit, write } from "./chat-tab.mjs";
 import { launchChromium, openTab, screenshot } from "./chromium.mjs";
 import { Inbox, within } from "./deadline.mjs";
 import { startChat } from "./server.mjs";
@@ -67,7 +68,7 @@ test("a reload connects again, in the same room and under the same name", async 
 test("a server that stops and starts again is noticed, and the room goes on", async (t) => {
   const first = await startChat();
   const listen = new URL(first.addresses.chat).host;
-  const ann = await open(first.addresses.chat, "ann", 5);
+  const ann = await visit(browser, first.addresses.chat, "ann", 5);
   await write(ann, "before");
   await seen(ann, "before");
 
@@ -81,7 +82,7 @@ test("a server that stops and starts again is noticed, and the room goes on", as
   const second = await startChat({ listen });
   t.after(() => second.stop());
   await connected(ann);
-  const bob = await open(second.addresses.chat, "bob", 5);
+  const bob = await visit(browser, second.addresses.chat, "bob", 5);
   await write(bob, "after");
   await seen(ann, "after");
   assert.equal(await ann.locator("#text").inputValue(), "kept while there is no connection");
@@ -212,40 +213,7 @@ async function serve(t) {
   const server = await startChat();
   t.after(() => server.stop());
   const url = server.addresses.chat;
-  return { url, tcp: server.addresses.tcp, visit: (name, room, options) => open(url, name, room, options) };
-}
-
-/** A tab that has joined a room. */
-async function open(url, name, room, options) {
-  const { page } = await openTab(browser, options);
-  await page.goto(`${url}?${new URLSearchParams({ name, room })}`);
-  await connected(page);
-  return page;
-}
-
-const connected = (page) => page.locator('#status[data-state="connected"]').waitFor();
-const seen = (page, text) => page.locator(".message .text", { hasText: text }).first().waitFor();
-const notice = (page, text) => page.locator(".notice", { hasText: text }).first().waitFor();
-
-/** Types a message and sends it with Enter; several lines with Shift and Enter between them. */
-async function write(page, text) {
-  const box = page.getByLabel("Message", { exact: true });
-  for (const [number, line] of text.split("\n").entries()) {
-    if (number > 0) await box.press("Shift+Enter");
-    await box.pressSequentially(line);
-  }
-  await box.press("Enter");
-}
-
-/** What stands in the log, oldest first. */
-function conversation(page) {
-  return page.locator(".message").evaluateAll((items) =>
-    items.map((item) => ({
-      writer: item.querySelector(".writer").textContent,
-      // Its own text only: the time stands beside it.
-      text: item.querySelector(".text").firstChild.textContent,
-      own: item.classList.contains("own"),
-    })));
+  return { url, tcp: server.addresses.tcp, visit: (name, room, options) => visit(browser, url, name, room, options) };
 }
 
 /** The program nc, with somebody typing into it. */

@@ -8,9 +8,13 @@ import { createInterface } from "node:readline";
 
 import { within } from "./deadline.mjs";
 
-/** The chat example; `listen` and `tcp` are addresses, port 0 means any that is free. */
-export function startChat({ listen = "127.0.0.1:0", tcp = "127.0.0.1:0" } = {}) {
-  return Server.start("STOMPBOX_CHAT", ["--listen", listen, "--tcp", tcp], ["chat", "tcp"]);
+/**
+ * The chat example; `listen` and `tcp` are addresses, port 0 means any that is free. `broker` is the
+ * URL of an engine, for which it must have been built.
+ */
+export function startChat({ listen = "127.0.0.1:0", tcp = "127.0.0.1:0", broker = "memory:" } = {}) {
+  const args = ["--listen", listen, "--tcp", tcp, "--broker", broker];
+  return Server.start("STOMPBOX_CHAT", args, ["chat", "tcp"]);
 }
 
 /** `stompbox serve` with further arguments. */
