@@ -61,7 +61,9 @@ pub struct RabbitMqBroker {
 
 impl RabbitMqBroker {
     /// Connects to `amqp://login:password@host:port/virtual-host`. Without a virtual host, and
-    /// without the `/`, it is RabbitMQ's default one.
+    /// without the `/`, it is RabbitMQ's default one. With `amqps://…` it is over TLS: RabbitMQ's
+    /// certificate must be for that host, and of an authority that the system trusts, or one in the
+    /// file that the environment variable `SSL_CERT_FILE` names.
     ///
     /// Of the options the rules count where they say what becomes of slow consumers; how a queue
     /// treats its messages is a policy of RabbitMQ. A further prefix is an error.

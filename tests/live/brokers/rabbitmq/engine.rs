@@ -8,6 +8,16 @@ pub(crate) fn url() -> String {
     setting("RABBITMQ_AMQP")
 }
 
+/// The same over TLS.
+pub(crate) fn tls_url() -> String {
+    setting("RABBITMQ_AMQPS")
+}
+
+/// The file with the certificate of the authority that has issued its own.
+pub(crate) fn authority() -> String {
+    setting("RABBITMQ_AUTHORITY")
+}
+
 /// The address of its STOMP plugin.
 pub(crate) fn plugin() -> String {
     setting("RABBITMQ_TCP")
