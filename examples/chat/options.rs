@@ -27,11 +27,8 @@ impl Options {
     pub(crate) fn parse(
         mut arguments: impl Iterator<Item = String>,
     ) -> Result<Option<Self>, String> {
-        let mut options = Self {
-            listen: "127.0.0.1:8080".to_owned(),
-            tcp: None,
-            broker: "memory:".to_owned(),
-        };
+        let mut options =
+            Self { listen: "127.0.0.1:8080".to_owned(), tcp: None, broker: "memory:".to_owned() };
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
             match name.as_str() {

@@ -174,6 +174,7 @@ pub trait Broker: Send + Sync + 'static {
     ///
     /// Whoever called takes the subscriber back by [`unsubscribe`](Self::unsubscribe), also where the
     /// outcome is an error: a broker may find out late that it has to refuse, and knows it until then.
+    /// A subscription that it had confirmed and can serve no longer it ends by [`Outlet::refuse`].
     fn subscribe(
         &self,
         destination: &Destination,

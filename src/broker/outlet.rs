@@ -2,6 +2,8 @@ use std::time::Instant;
 
 use crate::session::{Delivery, SubscriptionKey};
 
+use super::BrokerError;
+
 /// Where deliveries to one connection leave. The server implements it over its sockets; it is all
 /// that a broker or a router knows of them.
 pub trait Outlet: Send + Sync {
@@ -10,6 +12,16 @@ pub trait Outlet: Send + Sync {
     /// Does not block: what the socket does not take at once waits in the connection's own bounded
     /// queue. A connection that cannot keep up is the outlet's to deal with, never the caller's.
     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken;
+
+    /// Ends a subscription that the broker had confirmed and can serve no longer: its engine has
+    /// taken it back. The client is told by an ERROR, which ends its connection (STOMP 1.2,
+    /// "ERROR"). One that has ended meanwhile is left alone.
+    ///
+    /// Does not block, and calls nothing of the broker; the subscriber is taken back as any other
+    /// is. Default: nothing, for an outlet whose broker has no engine.
+    fn refuse(&self, subscription: SubscriptionKey, error: &BrokerError) {
+        let _ = (subscription, error);
+    }
 }
 
 /// What an [`Outlet`] did with deliveries.

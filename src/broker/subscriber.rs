@@ -69,6 +69,14 @@ impl Subscriber {
         let deliver = || self.outlet.deliver(self.id.subscription, deliveries, now);
         catch_unwind(AssertUnwindSafe(deliver)).unwrap_or(Taken::Gone)
     }
+
+    /// Ends its subscription: [`Outlet::refuse`]. One that panics is gone, which is what was asked
+    /// for.
+    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+    pub(super) fn refuse(&self, error: &super::BrokerError) {
+        let refuse = || self.outlet.refuse(self.id.subscription, error);
+        drop(catch_unwind(AssertUnwindSafe(refuse)));
+    }
 }
 
 impl fmt::Debug for Subscriber {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::broker::{Outlet, Taken};
+use crate::broker::{BrokerError, Outlet, Taken};
 use crate::locks::Mutex;
 use crate::session::{
     Delivery, Leaving, LeavingCounters, Refusal, SessionSettings, SubscriptionKey,
@@ -228,6 +228,15 @@ impl Outlet for ConnectionOutlet {
             }
         }
         taken
+    }
+
+    fn refuse(&self, subscription: SubscriptionKey, error: &BrokerError) {
+        let state = &mut *self.state.lock();
+        if state.leaving.is_live(subscription) {
+            let id = state.leaving.subscription_id(subscription);
+            let refusal = Refusal::from(error.clone()).with_subscription(id);
+            state.notify(Notice::Refused(Box::new(refusal)));
+        }
     }
 }
 

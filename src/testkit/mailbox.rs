@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::broker::{Outlet, Taken};
+use crate::broker::{BrokerError, Outlet, Taken};
 use crate::session::{Delivery, SubscriptionKey};
 
 /// An [`Outlet`] that keeps what it is delivered: a connection whose client is the test.
@@ -37,6 +37,7 @@ pub struct Received {
 #[derive(Debug, Default)]
 struct State {
     received: Vec<Received>,
+    refusal: Option<BrokerError>,
     answer: Answer,
     unsettled: usize,
     most_unsettled: usize,
@@ -99,6 +100,17 @@ impl Mailbox {
         patience: Duration,
         enough: impl Fn(&[Received]) -> bool,
     ) -> Result<Vec<Received>, Vec<Received>> {
+        let found = |state: &State| enough(&state.received).then(|| state.received.clone());
+        self.wait(patience, found).await.ok_or_else(|| self.received())
+    }
+
+    /// Waits until a subscription was ended by its broker ([`Outlet::refuse`]), and returns why.
+    /// `None` if that did not happen before `patience` was at its end.
+    pub async fn wait_for_refusal(&self, patience: Duration) -> Option<BrokerError> {
+        self.wait(patience, |state| state.refusal.clone()).await
+    }
+
+    async fn wait<T>(&self, patience: Duration, find: impl Fn(&State) -> Option<T>) -> Option<T> {
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
         loop {
@@ -106,12 +118,13 @@ impl Mailbox {
             tokio::pin!(arrived);
             // Registered before looking, so that nothing comes unnoticed in between.
             arrived.as_mut().enable();
-            if enough(&self.state.lock().received) {
-                return Ok(self.received());
+            let found = find(&self.state.lock());
+            if found.is_some() {
+                return found;
             }
             tokio::select! {
                 () = arrived => {}
-                () = &mut patience => return Err(self.received()),
+                () = &mut patience => return None,
             }
         }
     }
@@ -144,6 +157,11 @@ impl Outlet for Mailbox {
         state.most_unsettled = state.most_unsettled.max(state.unsettled);
         self.arrived.notify_waiters();
         taken
+    }
+
+    fn refuse(&self, _subscription: SubscriptionKey, error: &BrokerError) {
+        self.state.lock().refusal = Some(error.clone());
+        self.arrived.notify_waiters();
     }
 }
 

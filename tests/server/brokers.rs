@@ -20,6 +20,7 @@ use super::peer::{TEXT, listening};
 struct Waiting {
     memory: MemoryBroker,
     pending: Mutex<Vec<Completer>>,
+    subscribers: Mutex<Vec<Subscriber>>,
     calls: AtomicUsize,
     host: Mutex<Option<Arc<dyn Host>>>,
     deadline: Mutex<Option<Instant>>,
@@ -33,6 +34,12 @@ impl Waiting {
         let (completer, outcome) = Outcome::pending();
         self.pending.lock().push(completer);
         outcome
+    }
+
+    /// Takes back a subscription that was confirmed.
+    fn refuse(&self, place: usize, error: &BrokerError) {
+        let subscriber = self.subscribers.lock()[place].clone();
+        subscriber.outlet.refuse(subscriber.id.subscription, error);
     }
 
     async fn complete(&self, place: usize, result: Result<(), BrokerError>) {
@@ -58,6 +65,7 @@ impl Broker for Waiting {
     }
 
     fn subscribe(&self, to: &Destination, subscriber: Subscriber, turn: &mut Turn) -> Outcome {
+        self.subscribers.lock().push(subscriber.clone());
         self.later(self.memory.subscribe(to, subscriber, turn))
     }
 
@@ -131,6 +139,36 @@ async fn a_subscriber_whom_the_broker_refuses_later_is_taken_back() {
     peer.send("SUBSCRIBE\nid:0\ndestination:/topic/a\n\n").await;
     broker.complete(0, Err(BrokerError::Unavailable { engine: "redis" })).await;
     assert_eq!(peer.frame().await.header("subscription").as_deref(), Some("0"));
+    assert_eq!(peer.closed().await, 1011);
+    assert_eq!(broker.memory.router().destinations(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_the_broker_takes_back_ends_with_an_error() {
+    let broker = Arc::new(Waiting::default());
+    let (_server, mut peer) = embedded(Server::builder().shared_broker(broker.clone()));
+    let error = BrokerError::Unavailable { engine: "redis" };
+    peer.connect("").await;
+    for id in ["gone", "live"] {
+        peer.send(&format!("SUBSCRIBE\nid:{id}\ndestination:/topic/{id}\nreceipt:{id}\n\n")).await;
+        broker.complete(0, Ok(())).await;
+        peer.expect_receipt(id).await;
+    }
+    peer.send("UNSUBSCRIBE\nid:gone\nreceipt:u\n\n").await;
+    peer.expect_receipt("u").await;
+    // It is no concern of the client any more.
+    broker.refuse(0, &error);
+    peer.send("SEND\ndestination:/topic/live\nreceipt:s\n\nhello").await;
+    broker.complete(0, Ok(())).await;
+    assert_eq!(peer.message().await, "hello");
+    peer.expect_receipt("s").await;
+    for _ in 0..2 {
+        broker.refuse(1, &error);
+    }
+    let refusal = peer.frame().await;
+    assert_eq!(refusal.command(), Command::Error);
+    assert_eq!(refusal.header("message").as_deref(), Some("broker unavailable"));
+    assert_eq!(refusal.header("subscription").as_deref(), Some("live"));
     assert_eq!(peer.closed().await, 1011);
     assert_eq!(broker.memory.router().destinations(), 0);
 }

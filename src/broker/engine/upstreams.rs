@@ -3,7 +3,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::{BrokerError, Completer, Destination, Outcome, SubscriberId};
+use super::super::{BrokerError, Completer, Destination, Outcome, Subscriber, SubscriberId};
 
 /// The subscriptions of a node at its engine: one for each destination that anybody here listens to,
 /// however many do.
@@ -36,10 +36,10 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Upstream {
-    listeners: HashSet<SubscriberId>,
+    listeners: HashMap<SubscriberId, Subscriber>,
     stage: Stage,
     /// Who waits until the engine has confirmed the subscription.
-    waiting: Vec<Completer>,
+    waiting: Vec<(SubscriberId, Completer)>,
 }
 
 /// Where the engine is.
@@ -55,15 +55,15 @@ enum Stage {
 impl Upstreams {
     /// Notes that somebody listens, if that is not known. The outcome is complete once the engine
     /// sends what is published.
-    pub(in super::super) fn join(&self, destination: &Destination, who: SubscriberId) -> Outcome {
+    pub(in super::super) fn join(&self, destination: &Destination, who: &Subscriber) -> Outcome {
         let state = &mut *self.state.lock();
         let upstream = state.upstreams.entry(destination.clone()).or_default();
-        upstream.listeners.insert(who);
+        upstream.listeners.insert(who.id, who.clone());
         if upstream.stage == Stage::On {
             return Outcome::done();
         }
         let (completer, outcome) = Outcome::pending();
-        upstream.waiting.push(completer);
+        upstream.waiting.push((who.id, completer));
         self.look_at(state, destination);
         outcome
     }
@@ -87,26 +87,31 @@ impl Upstreams {
 
     /// The engine sends what is published there from now on.
     pub(in super::super) fn listening(&self, destination: &Destination) {
-        for waiting in self.enter(destination, Stage::On) {
+        for (_, waiting) in self.enter(destination, Stage::On) {
             waiting.complete(Ok(()));
         }
     }
 
-    /// The engine refuses the subscription: so is everybody who waits for it. It is asked again when
-    /// another one comes, or after a [loss](Self::lost) if there is anybody left.
+    /// The engine refuses the subscription: so is everybody who waits for it, and who was confirmed
+    /// before is told that it ends. It is asked again when another one comes, or after a
+    /// [loss](Self::lost) if there is anybody left.
     pub(in super::super) fn refused(&self, destination: &Destination, error: &BrokerError) {
-        let waiting = {
+        let (waiting, confirmed) = {
             let state = &mut *self.state.lock();
             let Some(upstream) = state.upstreams.get_mut(destination) else { return };
             upstream.stage = Stage::Off;
+            let confirmed = upstream.confirmed();
             let waiting = std::mem::take(&mut upstream.waiting);
             if upstream.listeners.is_empty() {
                 state.upstreams.remove(destination);
             }
-            waiting
+            (waiting, confirmed)
         };
-        for waiting in waiting {
+        for (_, waiting) in waiting {
             waiting.complete(Err(error.clone()));
+        }
+        for subscriber in confirmed {
+            subscriber.refuse(error);
         }
     }
 
@@ -168,7 +173,7 @@ impl Upstreams {
         upstream.is_some_and(|it| !it.listeners.is_empty() && it.stage != Stage::On)
     }
 
-    fn enter(&self, destination: &Destination, reached: Stage) -> Vec<Completer> {
+    fn enter(&self, destination: &Destination, reached: Stage) -> Vec<(SubscriberId, Completer)> {
         let state = &mut *self.state.lock();
         let Some(upstream) = state.upstreams.get_mut(destination) else { return Vec::new() };
         upstream.stage = reached;
@@ -183,6 +188,14 @@ impl Upstreams {
         }
         // One task waits; a permit is kept for it while it is at work.
         self.changed.notify_one();
+    }
+}
+
+impl Upstream {
+    /// Those listeners who do not wait.
+    fn confirmed(&self) -> Vec<Subscriber> {
+        let waits: HashSet<_> = self.waiting.iter().map(|(who, _)| *who).collect();
+        self.listeners.values().filter(|it| !waits.contains(&it.id)).cloned().collect()
     }
 }
 
@@ -213,9 +226,27 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use crate::session::SubscriptionKey;
+    use std::sync::Arc;
+    use std::time::Instant;
 
+    use crate::session::{Delivery, SubscriptionKey};
+
+    use super::super::super::{Outlet, Taken};
     use super::*;
+
+    /// What a connection was told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<BrokerError>>);
+
+    impl Outlet for Told {
+        fn deliver(&self, _: SubscriptionKey, _: &[Delivery], _: Instant) -> Taken {
+            Taken::Gone
+        }
+
+        fn refuse(&self, _: SubscriptionKey, error: &BrokerError) {
+            self.0.lock().push(error.clone());
+        }
+    }
 
     fn room(number: u32) -> Destination {
         format!("/topic/room/{number}").parse().unwrap()
@@ -223,6 +254,10 @@ mod tests {
 
     fn id(connection: u64) -> SubscriberId {
         SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
+    }
+
+    fn who(connection: u64) -> Subscriber {
+        Subscriber::new(id(connection), Arc::new(Told::default()))
     }
 
     fn next(upstreams: &Upstreams) -> Option<Change> {
@@ -233,7 +268,7 @@ mod tests {
     fn a_thousand_listeners_are_one_subscription() {
         let upstreams = Upstreams::default();
         let mut outcomes: Vec<_> =
-            (0..1_000).map(|who| upstreams.join(&room(5), id(who))).collect();
+            (0..1_000).map(|one| upstreams.join(&room(5), &who(one))).collect();
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         assert_eq!(next(&upstreams), None);
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready().is_none()));
@@ -241,7 +276,7 @@ mod tests {
         upstreams.listening(&room(5));
         assert!(!upstreams.is_awaited(&room(5)));
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
-        assert_eq!(upstreams.join(&room(5), id(1_000)).take_ready(), Some(Ok(())));
+        assert_eq!(upstreams.join(&room(5), &who(1_000)).take_ready(), Some(Ok(())));
         for who in 0..1_000 {
             upstreams.leave(&room(5), id(who));
             assert_eq!(next(&upstreams), None);
@@ -255,11 +290,11 @@ mod tests {
     #[test]
     fn nobody_counts_twice() {
         let upstreams = Upstreams::default();
-        let mut outcomes = [upstreams.join(&room(5), id(1)), upstreams.join(&room(5), id(1))];
+        let mut outcomes = [upstreams.join(&room(5), &who(1)), upstreams.join(&room(5), &who(1))];
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         upstreams.listening(&room(5));
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
-        drop(upstreams.join(&room(5), id(2)));
+        drop(upstreams.join(&room(5), &who(2)));
         // Nor does who was never there.
         for who in [1, 1, 3] {
             assert!(!upstreams.leave(&room(5), id(who)));
@@ -272,12 +307,12 @@ mod tests {
     #[test]
     fn who_comes_back_while_it_stops_is_listened_for_again() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(5), id(1)));
+        drop(upstreams.join(&room(5), &who(1)));
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         upstreams.listening(&room(5));
         upstreams.leave(&room(5), id(1));
         assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
-        let mut again = upstreams.join(&room(5), id(1));
+        let mut again = upstreams.join(&room(5), &who(1));
         assert_eq!(next(&upstreams), None);
         upstreams.stopped(&room(5));
         assert_eq!(again.take_ready(), None);
@@ -289,7 +324,7 @@ mod tests {
     #[test]
     fn who_leaves_before_it_began_is_stopped_afterwards() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(5), id(1)));
+        drop(upstreams.join(&room(5), &who(1)));
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         upstreams.leave(&room(5), id(1));
         assert_eq!(next(&upstreams), None);
@@ -300,9 +335,9 @@ mod tests {
     #[test]
     fn after_a_loss_all_that_is_wanted_is_asked_for_again() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(1), id(1)));
-        let mut unconfirmed = upstreams.join(&room(2), id(1));
-        drop(upstreams.join(&room(3), id(1)));
+        drop(upstreams.join(&room(1), &who(1)));
+        let mut unconfirmed = upstreams.join(&room(2), &who(1));
+        drop(upstreams.join(&room(3), &who(1)));
         while next(&upstreams).is_some() {}
         upstreams.listening(&room(1));
         upstreams.listening(&room(3));
@@ -319,7 +354,7 @@ mod tests {
     #[test]
     fn a_refusal_reaches_all_who_wait() {
         let upstreams = Upstreams::default();
-        let mut outcomes = [upstreams.join(&room(1), id(1)), upstreams.join(&room(1), id(2))];
+        let mut outcomes = [upstreams.join(&room(1), &who(1)), upstreams.join(&room(1), &who(2))];
         assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
         upstreams.refused(&room(1), &BrokerError::Closed);
         for outcome in &mut outcomes {
@@ -328,7 +363,7 @@ mod tests {
         // Nobody asks for ever; the next one who comes does, and so does another connection.
         assert_eq!(next(&upstreams), None);
         assert!(!upstreams.leave(&room(1), id(1)));
-        let mut third = upstreams.join(&room(1), id(3));
+        let mut third = upstreams.join(&room(1), &who(3));
         assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
         upstreams.refused(&room(1), &BrokerError::Closed);
         assert_eq!(third.take_ready(), Some(Err(BrokerError::Closed)));
@@ -341,9 +376,30 @@ mod tests {
     }
 
     #[test]
+    fn who_was_confirmed_is_told_of_a_refusal_once() {
+        let upstreams = Upstreams::default();
+        let (told, waits) = (Arc::new(Told::default()), Arc::new(Told::default()));
+        let confirmed = Subscriber::new(id(1), told.clone());
+        drop(upstreams.join(&room(1), &confirmed));
+        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
+        upstreams.listening(&room(1));
+        upstreams.lost();
+        let mut waiting = upstreams.join(&room(1), &Subscriber::new(id(2), waits.clone()));
+        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
+        upstreams.refused(&room(1), &BrokerError::Closed);
+        assert_eq!(*told.0.lock(), [BrokerError::Closed]);
+        assert_eq!(waiting.take_ready(), Some(Err(BrokerError::Closed)));
+        assert_eq!(*waits.0.lock(), []);
+        // Both are taken back as if nothing had been.
+        assert!(!upstreams.leave(&room(1), id(1)));
+        assert!(upstreams.leave(&room(1), id(2)));
+        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
+    }
+
+    #[test]
     fn who_is_refused_after_leaving_leaves_nothing() {
         let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(1), id(1)));
+        drop(upstreams.join(&room(1), &who(1)));
         assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
         assert!(!upstreams.leave(&room(1), id(1)));
         upstreams.refused(&room(1), &BrokerError::Closed);
@@ -352,13 +408,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_task_is_woken() {
-        let upstreams = std::sync::Arc::new(Upstreams::default());
+        let upstreams = Arc::new(Upstreams::default());
         let waiting = {
-            let upstreams = std::sync::Arc::clone(&upstreams);
+            let upstreams = Arc::clone(&upstreams);
             tokio::spawn(async move { upstreams.change().await })
         };
         tokio::task::yield_now().await;
-        drop(upstreams.join(&room(1), id(1)));
+        drop(upstreams.join(&room(1), &who(1)));
         assert_eq!(waiting.await.unwrap(), Change::Listen(room(1)));
     }
 }

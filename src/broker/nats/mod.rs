@@ -167,12 +167,12 @@ impl Broker for NatsBroker {
         if subscriber.history.is_some() {
             return BrokerError::unsupported(Capability::History, destination).into();
         }
-        let id = subscriber.id;
+        let who = subscriber.clone();
         match kind {
             Kind::Topic => drop(self.node.router.subscribe(destination, subscriber, turn)),
             Kind::Queue | Kind::Temporary => self.node.join(destination, subscriber),
         }
-        self.node.upstreams.join(destination, id)
+        self.node.upstreams.join(destination, &who)
     }
 
     fn unsubscribe(

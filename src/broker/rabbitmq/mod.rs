@@ -197,11 +197,10 @@ impl Broker for RabbitMqBroker {
             Ok(Kind::Topic) => shared.topics.join(destination, subscriber, turn),
             Ok(Kind::Exchange) => shared.exchanges.join(destination, subscriber, turn),
             Ok(Kind::Queue) => {
-                let id = subscriber.id;
-                let consumers = shared.join(destination, subscriber);
+                let consumers = shared.join(destination, subscriber.clone());
                 // What another one has just left unsettled is here still.
                 consumers.dispatch(turn.now());
-                shared.queues.join(destination, id)
+                shared.queues.join(destination, &subscriber)
             }
         }
     }

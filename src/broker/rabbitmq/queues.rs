@@ -18,8 +18,8 @@ use super::properties::{earlier_deliveries, message_of};
 use super::publishing::declare;
 use super::shared::{DeliveryTag, Shared, refusal};
 
-/// How long to wait before a queue that another connection holds is asked for again.
-const UNTIL_UNLOCKED: Duration = Duration::from_millis(500);
+/// How long to wait before a queue that is refused for the moment is asked for again.
+const UNTIL_AGAIN: Duration = Duration::from_millis(500);
 
 /// The queues that have consumers on this node, each over a channel of its own: closing it gives all
 /// that is not settled back to the queue, in its old place.
@@ -73,28 +73,25 @@ async fn consume(
         return Ok(());
     };
     consumers.begin();
-    let is_temporary = matches!(Address::of(&queue), Ok(Address::Temporary(_)));
     let consumed = loop {
         let consumed = match Consuming::begin(shared, connection, &queue, &consumers).await {
             Ok(Some(consuming)) => consuming.run().await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
+        consumers.lost();
         match consumed {
-            Err(error) if is_temporary && is_locked(&error) => {}
+            Err(error) if passes(&queue, &error) => {}
             consumed => break consumed,
         }
-        // RabbitMQ keeps a queue for replies for the connection that this node has lost, until it
-        // notices the loss too.
         tokio::select! {
-            () = tokio::time::sleep(UNTIL_UNLOCKED) => {}
+            () = tokio::time::sleep(UNTIL_AGAIN) => {}
             () = consumers.changed() => {}
         }
         if consumers.is_stopping() {
             break Ok(());
         }
     };
-    consumers.lost();
     match consumed {
         Ok(()) => {
             shared.forget_if_empty(&queue);
@@ -109,10 +106,19 @@ async fn consume(
     }
 }
 
-/// Whether a queue is exclusive to another connection.
-fn is_locked(error: &lapin::Error) -> bool {
-    let locked = AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED);
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == locked)
+/// Whether RabbitMQ refuses a queue for the moment only.
+fn passes(queue: &Destination, error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    match (Address::of(queue), error.kind()) {
+        // It belongs to the connection that this node has lost, until RabbitMQ notices the loss too.
+        (Ok(Address::Temporary(_)), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)) => true,
+        // Somebody has deleted it since it was declared.
+        (
+            Ok(Address::Queue(_) | Address::Temporary(_)),
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND),
+        ) => true,
+        _ => false,
+    }
 }
 
 impl<'a> Consuming<'a> {

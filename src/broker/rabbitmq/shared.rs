@@ -62,9 +62,9 @@ impl Audience {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> Outcome {
-        let id = subscriber.id;
+        let outcome = self.upstreams.join(destination, &subscriber);
         self.router.subscribe(destination, subscriber, turn);
-        self.upstreams.join(destination, id)
+        outcome
     }
 
     pub(super) fn leave(&self, destination: &Destination, subscriber: SubscriberId) {

@@ -238,18 +238,19 @@ impl Node {
         self.check_history(destination, subscriber.history.as_ref())?;
         let glob =
             destination.is_pattern().then(|| Glob::of(destination).upstream()).transpose()?;
-        let id = subscriber.id;
         if let Some(glob) = glob {
+            let outcome = self.globs.join(&glob, &subscriber);
             self.router.subscribe(destination, subscriber, turn);
-            return Ok(self.globs.join(&glob, id));
+            return Ok(outcome);
         }
         if subscriber.history.is_some() {
             // While Redis has not confirmed, it is not known what this node will have missed.
-            let confirmed = self.rooms.join(destination, id).take_ready().is_some();
+            let confirmed = self.rooms.join(destination, &subscriber).take_ready().is_some();
             return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
         }
+        let outcome = self.rooms.join(destination, &subscriber);
         self.router.subscribe(destination, subscriber, turn);
-        Ok(self.rooms.join(destination, id))
+        Ok(outcome)
     }
 
     fn unsubscribe(

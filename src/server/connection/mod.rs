@@ -235,6 +235,9 @@ impl Connection {
 
     /// Sends an ERROR and ends the connection.
     fn refuse(&mut self, refusal: &Refusal, now: Instant) {
+        if self.ending.is_some() {
+            return;
+        }
         self.shared.counters.refused(refusal);
         self.outlet.leaving(|leaving| leaving.refuse(refusal));
         self.end(refusals::close_code(refusal), refusal.summary(), now);

@@ -23,6 +23,12 @@ pub(crate) fn plugin() -> String {
     setting("RABBITMQ_TCP")
 }
 
+/// Has it do something, as `rabbitmqctl`.
+pub(crate) fn ctl(arguments: &[&str]) {
+    let folder = setting("RABBITMQ_FOLDER");
+    script_with("ctl", Path::new(&folder), arguments);
+}
+
 fn setting(name: &str) -> String {
     let missing = "names a RabbitMQ: tests/live/run brokers rabbitmq";
     std::env::var(name).unwrap_or_else(|_| panic!("{name} {missing}"))
@@ -73,8 +79,12 @@ impl Drop for Engine {
 }
 
 fn script(action: &str, folder: &Path) -> String {
+    script_with(action, folder, &[])
+}
+
+fn script_with(action: &str, folder: &Path, more: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/engines/rabbitmq");
-    let output = Command::new(script).arg(action).arg(folder).output().expect("bash");
+    let output = Command::new(script).arg(action).arg(folder).args(more).output().expect("bash");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "engines/rabbitmq {action}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -15,6 +15,7 @@ mod plugin;
 mod program;
 mod refusals;
 mod replies;
+mod taken_back;
 mod tls;
 
 use stompbox::broker::{BrokerOptions, RabbitMqBroker};

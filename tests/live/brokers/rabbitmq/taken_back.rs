@@ -1,0 +1,135 @@
+//! Subscriptions that RabbitMQ had confirmed and then takes back.
+
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use stompbox::broker::BrokerError;
+use stompbox::testkit::Mailbox;
+
+use crate::client::Client;
+use crate::engine::{ctl, url};
+use crate::node::{Node, PATIENCE, bodies, unique, until};
+use crate::program::Program;
+
+/// Who may do everything with a queue.
+struct Admin(lapin::Connection);
+
+impl Admin {
+    async fn connect() -> Self {
+        Self(lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ"))
+    }
+
+    /// Declares a queue that holds few messages and is not durable: another one than stompbox does.
+    async fn declare(&self, queue: &str) -> lapin::Result<()> {
+        let channel = self.0.create_channel().await?;
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongInt(10));
+        let options = QueueDeclareOptions::default();
+        channel.queue_declare(queue.into(), options, arguments).await.map(|_| ())
+    }
+
+    async fn delete(&self, queue: &str) {
+        let channel = self.0.create_channel().await.expect("a channel");
+        let deleted = channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await;
+        deleted.expect("it is deleted");
+    }
+}
+
+async fn refusal(mailbox: &Mailbox) -> String {
+    match mailbox.wait_for_refusal(PATIENCE).await {
+        Some(BrokerError::Refused { reason, .. }) => reason,
+        other => panic!("it is not told: {other:?}"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn a_queue_that_is_deleted_ends_its_consumers_only() {
+    let (admin, node) = (Admin::connect().await, Node::start(&url()).await);
+    let queue = unique("queue").replace('/', "-");
+    admin.declare(&queue).await.expect("a queue");
+    let destination = format!("/amq/queue/{queue}");
+    let (one, other, elsewhere) = (Mailbox::new(), Mailbox::new(), Mailbox::new());
+    let topic = unique("/topic/room");
+    node.subscribe(&destination, &one).await;
+    node.subscribe(&destination, &other).await;
+    node.subscribe(&topic, &elsewhere).await;
+    admin.delete(&queue).await;
+    for mailbox in [one, other] {
+        let reason = refusal(&mailbox).await;
+        assert!(reason.contains("NOT_FOUND") || reason.contains("no queue"), "{reason}");
+    }
+    node.publish(&topic, "end").await;
+    assert_eq!(bodies(&until(&elsewhere, "end").await), ["end"]);
+    assert!(!elsewhere.received()[0].gap, "the connection was lost");
+}
+
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn a_queue_that_is_another_one_now_ends_its_consumers() {
+    let (admin, node) = (Admin::connect().await, Node::start(&url()).await);
+    let destination = unique("/queue").replace("/queue/", "/queue/changed-");
+    let queue = destination.trim_start_matches("/queue/");
+    let mailbox = Mailbox::new();
+    node.subscribe(&destination, &mailbox).await;
+    // The node may be quicker to declare it again.
+    loop {
+        admin.delete(queue).await;
+        if admin.declare(queue).await.is_ok() {
+            break;
+        }
+    }
+    let reason = refusal(&mailbox).await;
+    assert!(reason.contains("inequivalent arg"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn what_the_login_may_read_no_longer_ends() {
+    let login = unique("login").replace('/', "-");
+    let permit = |read: &str| {
+        let host = "127.0.0.1";
+        tokio::task::block_in_place(|| {
+            ctl(&["set_permissions", "--vhost", host, &login, ".*", ".*", read]);
+        });
+    };
+    tokio::task::block_in_place(|| ctl(&["add_user", &login, "secret"]));
+    permit(".*");
+    let node = Node::start(&url().replace("guest:guest@", &format!("{login}:secret@"))).await;
+    let destinations = [
+        unique("/topic/room"),
+        unique("/exchange/amq.direct"),
+        unique("/queue").replace("/queue/", "/queue/secret-"),
+    ];
+    let mailboxes = [Mailbox::new(), Mailbox::new(), Mailbox::new()];
+    for (destination, mailbox) in destinations.iter().zip(&mailboxes) {
+        node.subscribe(destination, mailbox).await;
+    }
+    // Only what it has made itself.
+    permit("^amq\\.gen");
+    tokio::task::block_in_place(|| ctl(&["close_all_user_connections", &login, "a test"]));
+    for (destination, mailbox) in destinations.iter().zip(&mailboxes) {
+        let reason = refusal(mailbox).await;
+        assert!(reason.contains("ACCESS_REFUSED"), "{destination}: {reason}");
+        assert!(!reason.contains("secret@"), "{reason}");
+        let again = node.try_subscribe(destination, &Mailbox::new()).await;
+        assert!(matches!(again, Err(BrokerError::Refused { .. })), "{destination}: {again:?}");
+    }
+    node.publish(&destinations[0], "it may still write").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn a_client_is_told_by_an_error_that_names_its_subscription() {
+    let admin = Admin::connect().await;
+    let queue = unique("queue").replace('/', "-");
+    admin.declare(&queue).await.expect("a queue");
+    let program = Program::start();
+    let mut client = Client::connect(&program.address);
+    client.subscribe(&format!("/amq/queue/{queue}"), "");
+    admin.delete(&queue).await;
+    let error = tokio::task::block_in_place(|| client.receive());
+    assert!(error.starts_with("ERROR\n"), "{error}");
+    for line in ["message:refused by the engine", "subscription:0"] {
+        assert!(error.lines().any(|it| it == line), "{line}: {error}");
+    }
+}
