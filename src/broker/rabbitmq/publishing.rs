@@ -35,6 +35,11 @@ pub(super) struct Publishing<'a> {
     asking: Option<Channel>,
     /// The queues and exchanges that are there.
     known: HashSet<Address>,
+    /// What was sent last over this channel, and the highest number that was.
+    last: Option<(u64, Destination)>,
+    highest: u64,
+    /// Up to this number there may be one that RabbitMQ refuses: each of them is sent alone.
+    suspected: u64,
 }
 
 /// What RabbitMQ said of a message.
@@ -50,27 +55,72 @@ impl<'a> Publishing<'a> {
         shared: &'a Shared,
         connection: &'a Connection,
     ) -> lapin::Result<Self> {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { shared, connection, channel, asking: None, known: HashSet::new() })
+        let channel = confirming(connection).await?;
+        let known = HashSet::new();
+        Ok(Self {
+            shared,
+            connection,
+            channel,
+            asking: None,
+            known,
+            last: None,
+            highest: 0,
+            suspected: 0,
+        })
     }
 
     /// Works until the connection is lost.
     pub(super) async fn run(mut self) {
         let mut unconfirmed = FuturesUnordered::new();
         loop {
+            let most = self.most_unconfirmed(unconfirmed.is_empty());
             let worked = tokio::select! {
                 Some(answer) = unconfirmed.next() => self.answered(answer).await,
-                item = self.shared.outbox.next(), if unconfirmed.len() < UNCONFIRMED => {
+                item = self.shared.outbox.next(), if unconfirmed.len() < most => {
                     self.publish(item, false).await
                 }
             };
             match worked {
                 Ok(Some(confirming)) => unconfirmed.push(confirming),
                 Ok(None) => {}
-                Err(_) => return,
+                Err(error) => {
+                    unconfirmed.clear();
+                    if self.begin_anew(&error).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
+    }
+
+    /// How many messages may be unconfirmed at present; none are if it is `idle`.
+    fn most_unconfirmed(&mut self, idle: bool) -> usize {
+        if idle && self.highest >= self.suspected {
+            self.suspected = 0;
+        }
+        if self.suspected > 0 { 1 } else { UNCONFIRMED }
+    }
+
+    /// Goes on over another channel, if the connection is there still. RabbitMQ refuses a message by
+    /// closing the channel, and does not say which one it was: so all that it has not confirmed are
+    /// sent again, each alone, and the one after which it closes the channel again is it.
+    async fn begin_anew(&mut self, error: &lapin::Error) -> lapin::Result<()> {
+        self.channel = confirming(self.connection).await?;
+        match self.last.take() {
+            Some((number, destination)) if self.suspected > 0 => {
+                let refused = refusal(&destination, error);
+                let refused =
+                    refused.unwrap_or_else(|| refused_because(&destination, error.to_string()));
+                self.shared.outbox.answer(number, Err(refused));
+            }
+            Some(_) => self.suspected = self.highest,
+            // It is closed whatever is sent, or before that.
+            None => return Err(error.clone()),
+        }
+        self.highest = 0;
+        self.known.clear();
+        self.shared.outbox.lost();
+        Ok(())
     }
 
     /// Sends a message. Returns what waits for its confirmation, if it was not refused.
@@ -100,6 +150,8 @@ impl<'a> Publishing<'a> {
         let options = BasicPublishOptions { mandatory, ..<_>::default() };
         let properties = properties_of(&sending.message, sending.persistence(), item.again);
         let body = sending.message.body();
+        self.last = Some((item.number, sending.destination.clone()));
+        self.highest = self.highest.max(item.number);
         let confirming = self.channel.basic_publish(exchange, key, options, body, properties);
         let confirming = confirming.await?;
         Ok(Some(Box::pin(async move {
@@ -182,6 +234,13 @@ impl<'a> Publishing<'a> {
             Err(error) => refusal(destination, &error).map(Some).ok_or(error),
         }
     }
+}
+
+/// A channel over which RabbitMQ confirms what it takes.
+async fn confirming(connection: &Connection) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
 }
 
 /// Makes a queue as RabbitMQ's STOMP plugin does, or asks whether a queue or an exchange is there.

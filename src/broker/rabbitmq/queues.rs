@@ -108,15 +108,14 @@ async fn consume(
 
 /// Whether RabbitMQ refuses a queue for the moment only.
 fn passes(queue: &Destination, error: &lapin::Error) -> bool {
+    use AMQPSoftError::{NOTFOUND, RESOURCELOCKED};
     let ErrorKind::ProtocolError(error) = error.kind() else { return false };
-    match (Address::of(queue), error.kind()) {
-        // It belongs to the connection that this node has lost, until RabbitMQ notices the loss too.
-        (Ok(Address::Temporary(_)), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)) => true,
+    let AMQPErrorKind::Soft(error) = error.kind() else { return false };
+    match Address::of(queue) {
+        // It may belong to the connection that this node has lost, until RabbitMQ notices the loss.
+        Ok(Address::Temporary(_)) => matches!(error, RESOURCELOCKED | NOTFOUND),
         // Somebody has deleted it since it was declared.
-        (
-            Ok(Address::Queue(_) | Address::Temporary(_)),
-            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND),
-        ) => true,
+        Ok(Address::Queue(_)) => *error == NOTFOUND,
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 use stompbox::broker::BrokerError;
 use stompbox::testkit::Mailbox;
 
-use crate::engine::url;
+use crate::engine::{ctl, url};
 use crate::node::{Node, unique, until};
 
 #[tokio::test]
@@ -28,6 +28,50 @@ async fn a_message_that_rabbitmq_would_object_to_disturbs_nobody() {
     assert_eq!(came.len(), 7);
     assert!(came.iter().all(|message| !message.gap), "the connection was lost");
     assert_eq!(came[0].header("user-id"), Some("somebody-else"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn a_message_to_where_the_login_may_not_write_disturbs_nobody() {
+    let login = unique("login").replace('/', "-");
+    tokio::task::block_in_place(|| {
+        ctl(&["add_user", &login, "secret"]);
+        let write = "^(amq\\.topic|amq\\.gen.*)$";
+        ctl(&["set_permissions", "--vhost", "127.0.0.1", &login, ".*", write, ".*"]);
+    });
+    let node = Node::start(&url().replace("guest:guest@", &format!("{login}:secret@"))).await;
+    let (topic, mailbox) = (unique("/topic/room"), Mailbox::new());
+    let forbidden = unique("/exchange/amq.direct");
+    node.subscribe(&topic, &mailbox).await;
+    let mut outcomes = Vec::new();
+    for number in 0..300 {
+        outcomes.push((true, node.send(&topic, number.to_string())));
+        if number % 100 == 50 {
+            outcomes.push((false, node.send(&forbidden, "never")));
+        }
+    }
+    for (allowed, outcome) in outcomes {
+        match node.answer(outcome).await {
+            Ok(()) => assert!(allowed),
+            Err(BrokerError::Refused { destination, reason, .. }) => {
+                assert!(!allowed && destination == forbidden, "{destination}: {reason}");
+                assert!(reason.contains("ACCESS_REFUSED"), "{reason}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    node.publish(&topic, "300").await;
+    let came = until(&mailbox, "300").await;
+    let mut numbers = Vec::new();
+    for message in came {
+        assert!(!message.gap, "the connection was lost");
+        let number: u32 = message.text().parse().expect("a number");
+        // What comes twice says so.
+        if message.attempt == 1 || !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    assert_eq!(numbers, (0..=300).collect::<Vec<_>>());
 }
 
 #[tokio::test]
