@@ -95,6 +95,13 @@ impl RabbitMqBroker {
         Ok(Self { shared, runtime, task })
     }
 
+    /// How many destinations and patterns this node listens to at RabbitMQ, or is about to, however
+    /// many subscribers each has here.
+    pub fn upstreams(&self) -> usize {
+        let Shared { topics, exchanges, queues, .. } = &*self.shared;
+        topics.upstreams.count() + exchanges.upstreams.count() + queues.count()
+    }
+
     /// How many bytes of messages RabbitMQ has not confirmed yet, overhead included.
     pub fn outgoing_bytes(&self) -> usize {
         self.shared.outbox.bytes()

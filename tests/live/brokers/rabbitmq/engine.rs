@@ -55,6 +55,11 @@ impl Engine {
         script("start", &self.folder);
     }
 
+    /// Has it do something, as `rabbitmqctl`. Returns what that prints.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+        script_with("ctl", &self.folder, arguments)
+    }
+
     /// Does to it what a crash does.
     pub(crate) fn kill(&self) {
         script("kill", &self.folder);

@@ -17,6 +17,7 @@ mod refusals;
 mod replies;
 mod taken_back;
 mod tls;
+mod upstreams;
 
 use stompbox::broker::{BrokerOptions, RabbitMqBroker};
 use stompbox::testkit::BrokerSuite;
