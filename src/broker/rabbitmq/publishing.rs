@@ -6,11 +6,11 @@ use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Confirmation, Connection, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ExchangeKind};
 
 use super::super::engine::Item;
 use super::super::{BrokerError, Destination};
-use super::address::{Address, TOPICS};
+use super::address::{Address, TOPICS, temporary_of};
 use super::properties::properties_of;
 use super::shared::{Sending, Shared, refusal, refused_because};
 
@@ -129,7 +129,6 @@ impl<'a> Publishing<'a> {
         item: Item<Sending>,
         returned: bool,
     ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
-        self.ensure_replies(&item.what).await?;
         if let Some(refused) = self.ensure(&item.what).await? {
             self.shared.outbox.answer(item.number, Err(refused));
             return Ok(None);
@@ -149,6 +148,7 @@ impl<'a> Publishing<'a> {
             exchange.as_str().is_empty() && !matches!(sending.address, Address::Temporary(_));
         let options = BasicPublishOptions { mandatory, ..<_>::default() };
         let properties = properties_of(&sending.message, sending.persistence(), item.again);
+        self.ensure_replies(&properties).await?;
         let body = sending.message.body();
         self.last = Some((item.number, sending.destination.clone()));
         self.highest = self.highest.max(item.number);
@@ -205,8 +205,9 @@ impl<'a> Publishing<'a> {
 
     /// Sees to it that the replies to a message find their queue: its client has subscribed, and that
     /// may still be on its way.
-    async fn ensure_replies(&mut self, sending: &Sending) -> lapin::Result<()> {
-        if let Some(replies) = sending.asks_for_replies()
+    async fn ensure_replies(&mut self, properties: &BasicProperties) -> lapin::Result<()> {
+        let reply_to = properties.reply_to().as_ref().map(ShortString::as_str);
+        if let Some(Ok(replies)) = reply_to.and_then(temporary_of).map(Destination::new)
             && self.shared.queues.is_awaited(&replies)
             && let Ok(address) = Address::of(&replies)
         {

@@ -5,14 +5,14 @@ use std::time::Instant;
 use lapin::uri::AMQPUri;
 use parking_lot::Mutex;
 
-use crate::frame::{HeaderName, SharedMessage};
+use crate::frame::SharedMessage;
 
 use super::super::engine::{Consumers, Outbox, Upstreams};
 use super::super::{
     BrokerError, Destination, DestinationRules, Outcome, Router, Settle, Subscriber, SubscriberId,
     Turn,
 };
-use super::address::{Address, ENGINE, TEMPORARY};
+use super::address::{Address, ENGINE};
 use super::gaps::Gaps;
 use super::properties::Persistence;
 
@@ -74,14 +74,6 @@ impl Audience {
 }
 
 impl Sending {
-    /// The client's queue for replies to it, if it asks for some.
-    pub(super) fn asks_for_replies(&self) -> Option<Destination> {
-        let frame = self.message.frame()?;
-        let reply_to = frame.header(HeaderName::ReplyTo)?;
-        // Nearly always decided here.
-        reply_to.starts_with(TEMPORARY).then(|| reply_to.parse().ok())?
-    }
-
     pub(super) fn persistence(&self) -> Persistence {
         match self.address {
             Address::Topic(_) | Address::Exchange(..) | Address::Temporary(_) => Persistence::If,
