@@ -1,4 +1,5 @@
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -11,6 +12,9 @@ use super::super::{BrokerError, Completer, Destination, Outcome, Subscriber, Sub
 /// Subscribers come and go from many tasks, while one task talks to the engine. So nobody orders
 /// that task about: they say who listens, and the task is told of each destination where that and the
 /// engine's state differ. Whatever happens in between, it ends with what is wanted.
+///
+/// Who waits for an engine that cannot be reached waits for 10 seconds, and is then
+/// [refused](Self::expire).
 #[derive(Debug, Default)]
 pub(in super::super) struct Upstreams {
     state: Mutex<State>,
@@ -32,6 +36,8 @@ struct State {
     /// Where there may be something to do, in the order in which it came up.
     changes: VecDeque<Destination>,
     in_changes: HashSet<Destination>,
+    /// Where somebody has begun to wait, and when, in that order: perhaps not any more.
+    waits: VecDeque<(Instant, Destination)>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +45,15 @@ struct Upstream {
     listeners: HashMap<SubscriberId, Subscriber>,
     stage: Stage,
     /// Who waits until the engine has confirmed the subscription.
-    waiting: Vec<(SubscriberId, Completer)>,
+    waiting: Vec<Waiting>,
+}
+
+/// Somebody who waits, and since when.
+#[derive(Debug)]
+struct Waiting {
+    who: SubscriberId,
+    since: Instant,
+    completer: Completer,
 }
 
 /// Where the engine is.
@@ -52,6 +66,9 @@ enum Stage {
     Stopping,
 }
 
+/// How long somebody waits until the engine has confirmed a subscription.
+const TIME: Duration = Duration::from_secs(10);
+
 impl Upstreams {
     /// Notes that somebody listens, if that is not known. The outcome is complete once the engine
     /// sends what is published.
@@ -63,7 +80,9 @@ impl Upstreams {
             return Outcome::done();
         }
         let (completer, outcome) = Outcome::pending();
-        upstream.waiting.push((who.id, completer));
+        let since = Instant::now();
+        upstream.waiting.push(Waiting { who: who.id, since, completer });
+        state.waits.push_back((since, destination.clone()));
         self.look_at(state, destination);
         outcome
     }
@@ -87,8 +106,8 @@ impl Upstreams {
 
     /// The engine sends what is published there from now on.
     pub(in super::super) fn listening(&self, destination: &Destination) {
-        for (_, waiting) in self.enter(destination, Stage::On) {
-            waiting.complete(Ok(()));
+        for waiting in self.enter(destination, Stage::On) {
+            waiting.completer.complete(Ok(()));
         }
     }
 
@@ -107,8 +126,8 @@ impl Upstreams {
             }
             (waiting, confirmed)
         };
-        for (_, waiting) in waiting {
-            waiting.complete(Err(error.clone()));
+        for waiting in waiting {
+            waiting.completer.complete(Err(error.clone()));
         }
         for subscriber in confirmed {
             subscriber.refuse(error);
@@ -135,6 +154,29 @@ impl Upstreams {
                 upstream.stage = Stage::Off;
             }
             self.look_at(state, &destination);
+        }
+    }
+
+    /// Gives up waiting for those who have waited too long: they are refused, and listen no more. To be
+    /// called about once a second.
+    pub(in super::super) fn expire(&self, engine: &'static str, now: Instant) {
+        let is_old = |since: Instant| now.saturating_duration_since(since) >= TIME;
+        let mut expired = Vec::new();
+        {
+            let state = &mut *self.state.lock();
+            while state.waits.front().is_some_and(|(since, _)| is_old(*since))
+                && let Some((_, destination)) = state.waits.pop_front()
+            {
+                let Some(upstream) = state.upstreams.get_mut(&destination) else { continue };
+                for waiting in upstream.waiting.extract_if(.., |waiting| is_old(waiting.since)) {
+                    upstream.listeners.remove(&waiting.who);
+                    expired.push(waiting.completer);
+                }
+                self.look_at(state, &destination);
+            }
+        }
+        for completer in expired {
+            completer.complete(Err(BrokerError::Unavailable { engine }));
         }
     }
 
@@ -173,7 +215,7 @@ impl Upstreams {
         upstream.is_some_and(|it| !it.listeners.is_empty() && it.stage != Stage::On)
     }
 
-    fn enter(&self, destination: &Destination, reached: Stage) -> Vec<(SubscriberId, Completer)> {
+    fn enter(&self, destination: &Destination, reached: Stage) -> Vec<Waiting> {
         let state = &mut *self.state.lock();
         let Some(upstream) = state.upstreams.get_mut(destination) else { return Vec::new() };
         upstream.stage = reached;
@@ -194,7 +236,7 @@ impl Upstreams {
 impl Upstream {
     /// Those listeners who do not wait.
     fn confirmed(&self) -> Vec<Subscriber> {
-        let waits: HashSet<_> = self.waiting.iter().map(|(who, _)| *who).collect();
+        let waits: HashSet<_> = self.waiting.iter().map(|waiting| waiting.who).collect();
         self.listeners.values().filter(|it| !waits.contains(&it.id)).cloned().collect()
     }
 }
@@ -227,7 +269,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Instant;
 
     use crate::session::{Delivery, SubscriptionKey};
 
@@ -404,6 +445,32 @@ mod tests {
         assert!(!upstreams.leave(&room(1), id(1)));
         upstreams.refused(&room(1), &BrokerError::Closed);
         assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
+    }
+
+    #[test]
+    fn who_waits_too_long_is_refused_and_leaves_nothing() {
+        const AWAY: BrokerError = BrokerError::Unavailable { engine: "an engine" };
+        let (upstreams, began) = (Upstreams::default(), Instant::now());
+        let mut outcomes = [upstreams.join(&room(1), &who(1)), upstreams.join(&room(2), &who(1))];
+        while next(&upstreams).is_some() {}
+        upstreams.listening(&room(2));
+        upstreams.expire("an engine", began);
+        assert_eq!(outcomes[0].take_ready(), None);
+        upstreams.expire("an engine", Instant::now() + TIME);
+        assert_eq!(outcomes.each_mut().map(Outcome::take_ready), [Some(Err(AWAY)), Some(Ok(()))]);
+        // It was asked for, and whoever comes next waits for the same.
+        let mut later = upstreams.join(&room(1), &who(2));
+        upstreams.listening(&room(1));
+        assert_eq!(later.take_ready(), Some(Ok(())));
+        assert!(!upstreams.leave(&room(1), id(1)));
+        assert_eq!(next(&upstreams), None);
+        upstreams.leave(&room(1), id(2));
+        assert_eq!(next(&upstreams), Some(Change::Stop(room(1))));
+        // With an engine that is away nothing is left.
+        let mut away = upstreams.join(&room(3), &who(1));
+        upstreams.expire("an engine", Instant::now() + TIME);
+        assert_eq!(away.take_ready(), Some(Err(AWAY)));
+        assert_eq!((next(&upstreams), upstreams.count()), (None, 2));
     }
 
     #[tokio::test]

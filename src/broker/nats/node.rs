@@ -3,6 +3,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -84,6 +85,12 @@ impl Node {
             queue.consumers.lost();
         }
         self.upstreams.refused(queue, error);
+    }
+
+    /// Gives up what has waited too long for a NATS that cannot be reached.
+    pub(super) fn expire(&self, now: Instant) {
+        self.upstreams.expire(ENGINE, now);
+        self.outbox.expire(now);
     }
 
     /// Forgets a queue that nobody consumes from any more.

@@ -16,7 +16,7 @@ use super::address::Address;
 use super::link::Link;
 use super::listener::{Listener, Seen};
 use super::message::{self, Origin};
-use super::node::Node;
+use super::node::{ENGINE, Node};
 use super::queue::consume;
 use super::stream::{self, refused};
 
@@ -101,7 +101,7 @@ impl Task {
             let link = loop {
                 tokio::select! {
                     link = &mut attempt => break link,
-                    () = sleep(LOOK) => drop(self.node.outbox.expire(Instant::now())),
+                    () = sleep(LOOK) => self.node.expire(Instant::now()),
                 }
             };
             // Why it failed will be the same as why publishers are refused.
@@ -358,6 +358,7 @@ impl<'a> Exchange<'a> {
 
     /// Sees whether the server still answers.
     async fn look(&mut self) -> Result<(), Lost> {
+        self.task.node.upstreams.expire(ENGINE, Instant::now());
         let unconfirmed = self.unconfirmed.values().next();
         if unconfirmed.is_some_and(|(sent, _)| sent.elapsed() > PATIENCE) {
             return Err(Lost);

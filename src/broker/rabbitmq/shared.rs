@@ -142,6 +142,9 @@ impl Shared {
 
     /// Gives up what has waited too long. Returns when to ask again.
     pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        for upstreams in [&self.topics.upstreams, &self.exchanges.upstreams, &self.queues] {
+            upstreams.expire(ENGINE, now);
+        }
         self.outbox.expire(now)
     }
 }
