@@ -35,6 +35,12 @@ impl Prefixes {
         self.temporary = whole_segments(prefix);
     }
 
+    /// The prefixes of topics, without a `/` at their end.
+    #[cfg(feature = "nats")]
+    pub(super) fn topics(&self) -> &[String] {
+        &self.topics
+    }
+
     /// The prefixes of queues, without a `/` at their end.
     #[cfg(feature = "nats")]
     pub(super) fn queues(&self) -> &[String] {

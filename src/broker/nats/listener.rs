@@ -1,16 +1,18 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_nats::Subscriber;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::session::Delivery;
 
-use super::super::{Destination, Outcome, Turn, pattern};
-use super::message::{self, Origin};
+use super::super::{BrokerError, Destination, Outcome, Turn, pattern};
+use super::course::{Course, Reached};
+use super::filling::Keeping;
+use super::message;
 use super::node::Node;
 
 /// A subscription at NATS: takes what comes by it to those who listen here to its destination, or to
@@ -18,110 +20,199 @@ use super::node::Node;
 ///
 /// A message that several of a node's subscriptions match comes by each of them. So each serves only
 /// its own listeners, and nothing needs to be compared.
-pub(super) struct Listener(JoinHandle<()>);
+///
+/// Where history is kept, what comes has its place in the stream with it; what did not come is read
+/// from there, by [filling](super::filling).
+pub(super) struct Listener {
+    task: JoinHandle<()>,
+    dropped: Arc<Notify>,
+}
 
-/// The newest message of each node that came by a subscription to one subject. It outlives a connection: what was
-/// on its way when one was lost is published again by the next.
-#[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<u64, u64>);
+/// What the task of a listener works with.
+pub(super) struct Listening {
+    pub(super) node: Arc<Node>,
+    pub(super) wanted: Destination,
+    pub(super) messages: Subscriber,
+    pub(super) course: Arc<Mutex<Course>>,
+    /// Where history is kept, if it is.
+    pub(super) keeping: Option<Keeping>,
+}
+
+/// Messages are missing before one.
+struct Missing;
 
 /// How many messages are taken along before any of them is delivered.
 const TURN: usize = 64;
 
-/// How many nodes are known to a subscription. Each run of a node is another one.
-const NODES: usize = 1024;
-
 impl Listener {
+    /// `ready` is told when what was there before is there, and what comes will be delivered. An error
+    /// is that JetStream refuses that, and the end.
     pub(super) fn new(
-        node: Arc<Node>,
-        wanted: Destination,
-        messages: Subscriber,
-        seen: Arc<Mutex<Seen>>,
+        listening: Listening,
+        ready: impl FnOnce(Result<(), BrokerError>) + Send + 'static,
     ) -> Self {
-        Self(tokio::spawn(listen(node, wanted, messages, seen)))
+        let dropped = Arc::new(Notify::new());
+        let task = tokio::spawn(listening.run(Arc::clone(&dropped), ready));
+        Self { task, dropped }
+    }
+
+    /// The client has dropped messages, perhaps some of this subscription.
+    pub(super) fn dropped(&self) {
+        self.dropped.notify_one();
     }
 
     /// Ends it. After that it delivers nothing.
     pub(super) async fn end(mut self) {
-        self.0.abort();
+        self.task.abort();
         // It was ended, or has ended: both is what was asked for.
-        drop((&mut self.0).await);
+        drop((&mut self.task).await);
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-impl Seen {
-    /// Whether a message comes for the first time. Those of one node come in their order.
-    fn is_new(&mut self, origin: Origin) -> bool {
-        if self.0.len() >= NODES && !self.0.contains_key(&origin.node) {
-            self.0.clear();
+impl Listening {
+    async fn run(
+        mut self,
+        dropped: Arc<Notify>,
+        ready: impl FnOnce(Result<(), BrokerError>) + Send + 'static,
+    ) {
+        let filled = self.fill().await;
+        let refused = filled.is_err();
+        ready(filled);
+        while !refused {
+            tokio::select! {
+                first = self.messages.next() => match first {
+                    Some(first) => self.take_with_others(first).await,
+                    None => break,
+                },
+                // It has begun, so nothing is refused any more.
+                () = dropped.notified() => drop(self.fill().await),
+            }
         }
-        let last = self.0.entry(origin.node).or_default();
-        let new = origin.number > *last;
-        *last = origin.number.max(*last);
-        new
     }
-}
 
-async fn listen(
-    node: Arc<Node>,
-    wanted: Destination,
-    mut messages: Subscriber,
-    seen: Arc<Mutex<Seen>>,
-) {
-    while let Some(first) = messages.next().await {
+    /// Takes a message, and those that are there with it, in one turn.
+    async fn take_with_others(&mut self, first: async_nats::Message) {
         let mut turn = Turn::new(Instant::now());
-        let mut outcome = route(&node, &wanted, &first, &seen, &mut turn);
-        for _ in 1..TURN {
-            let Some(Some(next)) = messages.next().now_or_never() else { break };
-            outcome = route(&node, &wanted, &next, &seen, &mut turn);
+        let mut next = Some(first);
+        let mut outcome = Outcome::done();
+        let mut left = TURN;
+        let mut behind_missing = None;
+        while let Some(message) = next {
+            match self.take(&message, &mut turn) {
+                Ok(taken) => outcome = taken,
+                Err(Missing) => {
+                    behind_missing = Some(message);
+                    break;
+                }
+            }
+            left -= 1;
+            next = if left > 0 { self.messages.next().now_or_never().flatten() } else { None };
         }
         drop(turn);
-        if outcome.take_ready().is_none() {
-            // Those who listen here are behind. What waits for them is bounded, so the rest waits
-            // with the client; an error is that nobody is left to wait for.
-            drop(outcome.await);
+        if let Some(message) = behind_missing {
+            drop(self.fill().await);
+            let mut turn = Turn::new(Instant::now());
+            outcome = self.take(&message, &mut turn).unwrap_or_else(|Missing| {
+                // They are not in the stream any more, and so is this one.
+                self.skip_to(&message);
+                self.take(&message, &mut turn).unwrap_or_else(|Missing| Outcome::done())
+            });
+        }
+        wait(outcome).await;
+    }
+
+    /// Takes what waits here already.
+    pub(super) fn take_waiting(&mut self) {
+        let mut turn = Turn::new(Instant::now());
+        while let Some(Some(message)) = self.messages.next().now_or_never() {
+            // What it waits for is bounded by what the client keeps.
+            drop(self.take(&message, &mut turn));
         }
     }
+
+    /// Takes a message, unless messages are missing before it.
+    fn take(&mut self, arrived: &async_nats::Message, turn: &mut Turn) -> Result<Outcome, Missing> {
+        let Some(Ok(destination)) = self.node.subjects.destination(&arrived.subject) else {
+            return Ok(Outcome::done());
+        };
+        let place = self.keeping.as_ref().and_then(|keeping| keeping.place(arrived));
+        let mut reached = None;
+        if let Some(place) = place
+            && let Some(here) = &mut self.course.lock().reached
+        {
+            if place.sequence <= here.sequence {
+                return Ok(Outcome::done());
+            }
+            // Of one subject it is known which message was the one before.
+            if !self.wanted.is_pattern() && place.previous > here.sequence {
+                return Err(Missing);
+            }
+            here.sequence = place.sequence;
+            reached = Some(*here);
+        }
+        Ok(self.deliver(destination, arrived, reached, turn))
+    }
+
+    /// What is missing before a message is gone.
+    fn skip_to(&self, arrived: &async_nats::Message) {
+        let place = self.keeping.as_ref().and_then(|keeping| keeping.place(arrived));
+        let course = &mut *self.course.lock();
+        if let (Some(place), Some(here)) = (place, &mut course.reached) {
+            here.sequence = here.sequence.max(place.previous);
+            course.gap = true;
+        }
+    }
+
+    /// Delivers what was published, from this place in the stream if it was kept.
+    pub(super) fn deliver(
+        &self,
+        destination: Destination,
+        arrived: &async_nats::Message,
+        reached: Option<Reached>,
+        turn: &mut Turn,
+    ) -> Outcome {
+        let delivery = self.delivery(destination, arrived, reached);
+        delivery.map_or_else(Outcome::done, |delivery| {
+            let gap = std::mem::take(&mut self.course.lock().gap);
+            self.node.router.route(&self.wanted, delivery.with_gap(gap), turn)
+        })
+    }
+
+    /// A delivery, if it is wanted here and does not come again.
+    pub(super) fn delivery(
+        &self,
+        destination: Destination,
+        arrived: &async_nats::Message,
+        reached: Option<Reached>,
+    ) -> Option<Delivery> {
+        // A pattern may listen to more than it matches.
+        if destination.is_pattern() || !pattern::matches(&self.wanted, &destination) {
+            return None;
+        }
+        let headers = arrived.headers.as_ref();
+        let (message, origin) = message::message(destination, headers, &arrived.payload);
+        if origin.is_some_and(|origin| !self.course.lock().seen.is_new(origin)) {
+            return None;
+        }
+        let delivery = Delivery::new(message.into_shared());
+        Some(match reached.and_then(Reached::token) {
+            Some(token) => delivery.with_token(token),
+            None => delivery,
+        })
+    }
 }
 
-fn route(
-    node: &Node,
-    wanted: &Destination,
-    arrived: &async_nats::Message,
-    seen: &Mutex<Seen>,
-    turn: &mut Turn,
-) -> Outcome {
-    let Some(Ok(destination)) = node.subjects.destination(&arrived.subject) else {
-        return Outcome::done();
-    };
-    // A pattern may listen to more than it matches.
-    if destination.is_pattern() || !pattern::matches(wanted, &destination) {
-        return Outcome::done();
-    }
-    let headers = arrived.headers.as_ref();
-    let (message, origin) = message::message(destination, headers, &arrived.payload);
-    if origin.is_some_and(|origin| !seen.lock().is_new(origin)) {
-        return Outcome::done();
-    }
-    node.router.route(wanted, Delivery::new(message.into_shared()), turn)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_published_again_is_known() {
-        let mut seen = Seen::default();
-        let mut is_new = |node, number| seen.is_new(Origin { node, number });
-        assert!(is_new(1, 1) && is_new(1, 2) && is_new(2, 1));
-        assert!(!is_new(1, 1) && !is_new(1, 2));
-        assert!(is_new(1, 5) && is_new(2, 2));
+/// Those who listen here may be behind. What waits for them is bounded, so the rest waits with the
+/// client.
+pub(super) async fn wait(mut outcome: Outcome) {
+    if outcome.take_ready().is_none() {
+        // An error is that nobody is left to wait for.
+        drop(outcome.await);
     }
 }

@@ -1,14 +1,20 @@
 //! The broker over NATS.
 
 mod address;
+mod course;
+mod filling;
 mod link;
 mod listener;
+mod listeners;
 mod message;
 mod node;
 mod queue;
+mod reading;
 mod stream;
+mod streams;
 mod subject;
 mod task;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,11 +26,12 @@ use super::engine;
 use super::prefixes::Kind;
 use super::url::redacted;
 use super::{
-    Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
-    Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
-    TransactionGuarantee, Turn,
+    Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
+    HistoryRequest, Host, Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber,
+    SubscriberId, TransactionGuarantee, Turn,
 };
 use address::Address;
+use course::Reached;
 use link::Link;
 use node::Node;
 use task::Task;
@@ -73,7 +80,6 @@ use task::Task;
 /// # }
 /// ```
 pub struct NatsBroker {
-    options: BrokerOptions,
     node: Arc<Node>,
     runtime: Handle,
     task: AbortHandle,
@@ -92,9 +98,10 @@ impl NatsBroker {
         let address = Address::parse(url)?;
         let failed = |source| ConnectError::Engine { url: redacted(url), source };
         let link = Link::connect(&address).await.map_err(failed)?;
-        let node = Arc::new(Node::new(address.subjects.clone(), options.prefixes.clone()));
+        let has_jetstream = has_jetstream(&link).await.map_err(failed)?;
+        let node = Arc::new(Node::new(address.subjects.clone(), options, has_jetstream));
         let task = tokio::spawn(Task::new(Arc::clone(&node), address).run(link)).abort_handle();
-        Ok(Self { options, node, runtime: Handle::current(), task })
+        Ok(Self { node, runtime: Handle::current(), task })
     }
 
     /// The router that topics are delivered through. To it a pattern is a destination.
@@ -110,10 +117,32 @@ impl NatsBroker {
     /// Refuses what is neither a topic nor one queue.
     fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
         let unsupported = |capability| Err(BrokerError::unsupported(capability, destination));
-        match self.options.prefixes.check(destination)? {
+        match self.node.prefixes.check(destination)? {
+            Kind::Queue if !self.node.has_jetstream => unsupported(Capability::Queues),
             Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
             Kind::Temporary => unsupported(Capability::Queues),
             kind => Ok(kind),
+        }
+    }
+
+    fn check_history(
+        &self,
+        destination: &Destination,
+        kind: Kind,
+        request: &HistoryRequest,
+    ) -> Result<(), BrokerError> {
+        let unsupported = Err(BrokerError::unsupported(Capability::History, destination));
+        match request {
+            _ if kind != Kind::Topic || destination.is_pattern() => unsupported,
+            _ if !self.node.keeps_history() => unsupported,
+            _ if !self.node.keeps(destination) => {
+                Err(BrokerError::NoHistory { destination: destination.to_string() })
+            }
+            HistoryRequest::After(token) if !Reached::is_token(token) => {
+                let (token, destination) = (token.to_string(), destination.to_string());
+                Err(BrokerError::InvalidToken { token, destination })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -134,9 +163,10 @@ impl NatsBroker {
 impl Broker for NatsBroker {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            queues: true,
-            settle: true,
-            durable: true,
+            queues: self.node.has_jetstream,
+            settle: self.node.has_jetstream,
+            durable: self.node.has_jetstream,
+            history: self.node.keeps_history(),
             patterns: true,
             transactions: TransactionGuarantee::AtLeastOnce,
             ..Capabilities::default()
@@ -164,15 +194,18 @@ impl Broker for NatsBroker {
             Ok(kind) => kind,
             Err(error) => return error.into(),
         };
-        if subscriber.history.is_some() {
-            return BrokerError::unsupported(Capability::History, destination).into();
+        if let Some(request) = &subscriber.history
+            && let Err(error) = self.check_history(destination, kind, request)
+        {
+            return error.into();
         }
-        let who = subscriber.clone();
         match kind {
-            Kind::Topic => drop(self.node.router.subscribe(destination, subscriber, turn)),
-            Kind::Queue | Kind::Temporary => self.node.join(destination, subscriber),
+            Kind::Topic => self.node.subscribe(destination, subscriber, turn),
+            Kind::Queue | Kind::Temporary => {
+                self.node.join(destination, subscriber.clone());
+                self.node.upstreams.join(destination, &subscriber)
+            }
         }
-        self.node.upstreams.join(destination, &who)
     }
 
     fn unsubscribe(
@@ -186,15 +219,15 @@ impl Broker for NatsBroker {
             Err(error) => return error.into(),
         };
         match kind {
-            Kind::Topic => drop(self.node.router.unsubscribe(destination, subscriber)),
+            Kind::Topic => self.node.unsubscribe(destination, subscriber),
             Kind::Queue | Kind::Temporary => {
                 if let Some(queue) = self.node.queue(destination) {
                     queue.consumers.leave(subscriber);
                 }
+                if self.node.upstreams.leave(destination, subscriber) {
+                    self.node.forget_if_empty(destination);
+                }
             }
-        }
-        if self.node.upstreams.leave(destination, subscriber) {
-            self.node.forget_if_empty(destination);
         }
         Outcome::done()
     }
@@ -240,7 +273,24 @@ impl Broker for NatsBroker {
     }
 
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
-        engine::slow_consumer(self.options.rules.policy(destination))
+        engine::slow_consumer(self.node.rules.policy(destination))
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.node.router.next_deadline()
+    }
+
+    fn handle_deadline(&self, turn: &mut Turn) {
+        self.node.router.handle_deadline(turn.now());
+    }
+}
+
+/// Whether NATS has JetStream for this login.
+async fn has_jetstream(link: &Link) -> Result<bool, async_nats::Error> {
+    match streams::are_there(&link.client).await {
+        // It does not answer to who may not ask.
+        Err(_) if !link.denied().is_empty() => Ok(false),
+        answer => Ok(answer?),
     }
 }
 

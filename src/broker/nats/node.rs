@@ -7,10 +7,17 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use async_nats::jetstream::stream::Config;
+
 use super::super::engine::{Consumers, Outbox, OutboxLimits, Upstreams};
 use super::super::prefixes::{Kind, Prefixes};
-use super::super::{BrokerError, Destination, Message, Router, Settle, Subscriber};
+use super::super::{
+    BrokerError, BrokerOptions, Destination, DestinationRules, Message, Outcome, Router, Settle,
+    Subscriber, SubscriberId, Turn,
+};
+use super::stream;
 use super::subject::Subjects;
+use super::waiting::Waiting;
 
 /// What the broker and its task share.
 pub(super) struct Node {
@@ -18,13 +25,20 @@ pub(super) struct Node {
     pub(super) number: u64,
     pub(super) router: Router,
     pub(super) subjects: Subjects,
+    /// The subjects of what is to be kept.
+    pub(super) kept: Subjects,
     pub(super) upstreams: Upstreams,
     pub(super) outbox: Outbox<Message>,
-    /// The stream that holds the messages of queues, and what it listens to.
-    pub(super) stream: String,
-    pub(super) queue_subjects: Vec<String>,
-    prefixes: Prefixes,
+    pub(super) rules: Arc<DestinationRules>,
+    pub(super) prefixes: Prefixes,
+    /// Whether there is JetStream: without it there are neither queues nor history.
+    pub(super) has_jetstream: bool,
+    /// The stream that holds the messages of queues.
+    pub(super) queue_stream: Config,
+    /// The streams that keep history: each that of the topics below a prefix.
+    topic_streams: Vec<(String, Config)>,
     queues: Mutex<HashMap<Destination, Arc<Local>>>,
+    waiting: Waiting,
 }
 
 /// What this node knows of a queue that it consumes from.
@@ -40,19 +54,106 @@ pub(super) struct Local {
 pub(super) const ENGINE: &str = "NATS";
 
 impl Node {
-    pub(super) fn new(subjects: Subjects, prefixes: Prefixes) -> Self {
-        let below = |prefix: &String| subjects.below(prefix);
+    pub(super) fn new(subjects: Subjects, options: BrokerOptions, has_jetstream: bool) -> Self {
+        let BrokerOptions { prefixes, rules, history_bytes } = options;
+        let rules = Arc::new(rules);
+        let router = match has_jetstream {
+            true => Router::window(Arc::clone(&rules), history_bytes),
+            false => Router::new(),
+        };
         Self {
-            stream: subjects.stream(),
-            queue_subjects: prefixes.queues().iter().map(below).collect(),
-            prefixes,
-            queues: Mutex::default(),
             number: RandomState::new().build_hasher().finish(),
-            router: Router::with_patterns_as_names(),
-            subjects,
+            router: router.with_patterns_as_names(),
+            kept: subjects.kept(),
             upstreams: Upstreams::default(),
             outbox: Outbox::new(ENGINE, OutboxLimits::default()),
+            has_jetstream,
+            queue_stream: stream::of_queues(&subjects, prefixes.queues()),
+            topic_streams: topic_streams(&subjects, &prefixes, &rules),
+            subjects,
+            rules,
+            prefixes,
+            queues: Mutex::default(),
+            waiting: Waiting::default(),
         }
+    }
+
+    /// Whether any topic keeps history.
+    pub(super) fn keeps_history(&self) -> bool {
+        self.has_jetstream && self.rules.keep_history()
+    }
+
+    /// Whether what is published to a topic is kept, or to all that a pattern matches.
+    pub(super) fn keeps(&self, topic: &Destination) -> bool {
+        self.has_jetstream
+            && match topic.is_pattern() {
+                true => self.rules.keep_all(topic),
+                false => !self.rules.policy(topic).retention.is_none(),
+            }
+    }
+
+    /// The subject that a message to a destination is published on.
+    pub(super) fn subject_to_publish(&self, destination: &Destination) -> String {
+        match self.topic_stream(destination) {
+            Some(_) => self.kept.of(destination),
+            None => self.subjects.of(destination),
+        }
+    }
+
+    /// The stream that is to confirm a message to a destination, if one is.
+    pub(super) fn stream_to_publish(&self, destination: &Destination) -> Option<&Config> {
+        match self.is_queue(destination) {
+            true => Some(&self.queue_stream),
+            false => self.topic_stream(destination),
+        }
+    }
+
+    /// The stream of what is published to a topic, if it is kept, or of what may be to those that a
+    /// pattern matches.
+    pub(super) fn topic_stream(&self, topic: &Destination) -> Option<&Config> {
+        let may_keep = match topic.is_pattern() {
+            true => self.keeps_history(),
+            false => self.keeps(topic),
+        };
+        let below = |prefix: &str| {
+            topic.as_str().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut streams = self.topic_streams.iter().filter(|_| may_keep);
+        streams.find(|(prefix, _)| below(prefix)).map(|(_, config)| config)
+    }
+
+    /// Adds a subscriber to a topic or a pattern. The outcome is complete when it will be delivered
+    /// what is published, and what was kept is there.
+    pub(super) fn subscribe(
+        &self,
+        topic: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome {
+        if subscriber.history.is_some() {
+            return self.waiting.join(topic, subscriber, self, turn);
+        }
+        self.router.subscribe(topic, subscriber.clone(), turn);
+        self.upstreams.join(topic, &subscriber)
+    }
+
+    /// Removes a subscriber from a topic or a pattern.
+    pub(super) fn unsubscribe(&self, topic: &Destination, subscriber: SubscriberId) {
+        self.waiting.leave(topic, subscriber);
+        self.router.unsubscribe(topic, subscriber);
+        self.upstreams.leave(topic, subscriber);
+    }
+
+    /// What is published to a topic or a pattern comes from now on, and what was kept is there.
+    pub(super) fn listening(&self, topic: &Destination) {
+        self.waiting.end(topic, self);
+    }
+
+    /// NATS refuses a subscription.
+    pub(super) fn refuse(&self, topic: &Destination, error: &BrokerError) {
+        self.waiting.forget(topic);
+        self.router.forget(topic);
+        self.upstreams.refused(topic, error);
     }
 
     pub(super) fn is_queue(&self, destination: &Destination) -> bool {
@@ -109,6 +210,22 @@ impl Node {
             !queue.consumers.is_empty()
         });
     }
+}
+
+/// The streams of the topics. Prefixes that are below another one are in its stream.
+fn topic_streams(
+    subjects: &Subjects,
+    prefixes: &Prefixes,
+    rules: &DestinationRules,
+) -> Vec<(String, Config)> {
+    let all = prefixes.topics();
+    let is_below = |prefix: &str, other: &str| {
+        prefix.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let widest = |prefix: &&String| !all.iter().any(|other| is_below(prefix, other));
+    let most = rules.most_kept();
+    let stream = |prefix: &String| (prefix.clone(), stream::of_topics(subjects, prefix, most));
+    all.iter().filter(widest).map(stream).collect()
 }
 
 impl Local {

@@ -61,7 +61,7 @@ pub(super) async fn consume(
     let Ok(messages) = client.subscribe(inbox.clone()).await else { return };
     node.upstreams.listening(&destination);
     let mut queue = Queue {
-        next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", node.stream),
+        next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", node.queue_stream.name),
         destination,
         local,
         client,

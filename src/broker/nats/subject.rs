@@ -12,8 +12,8 @@ pub(super) struct Subjects {
     prefix: String,
 }
 
-/// The stream of the queues that have no prefix.
-const STREAM: &str = "stompbox-queues";
+/// What stands before a subject whose messages are kept.
+const KEPT: &str = "stompbox-topics.";
 
 impl Subjects {
     /// The prefix is one or more tokens, or empty. The error is what is wrong with it.
@@ -50,10 +50,15 @@ impl Subjects {
         subject + ">"
     }
 
-    /// What tells streams of these subjects from those of others.
-    pub(super) fn stream(&self) -> String {
+    /// The subjects of what is to be kept: `stompbox-topics.topic.room.5`.
+    pub(super) fn kept(&self) -> Self {
+        Self { prefix: format!("{}{KEPT}", self.prefix) }
+    }
+
+    /// The name of a stream of these subjects, which tells it from that of others.
+    pub(super) fn stream(&self, of: &str) -> String {
         let suffix = name(self.prefix.trim_end_matches('.'));
-        if suffix.is_empty() { STREAM.to_owned() } else { format!("{STREAM}-{suffix}") }
+        if suffix.is_empty() { of.to_owned() } else { format!("{of}-{suffix}") }
     }
 
     /// The subjects that bring at least everything that a destination or a pattern matches, and no
@@ -207,11 +212,23 @@ mod tests {
 
     #[test]
     fn streams_and_consumers_have_names_without_dots() {
-        assert_eq!(Subjects::default().stream(), "stompbox-queues");
-        assert_eq!(Subjects::new("a.b").unwrap().stream(), "stompbox-queues-a=2Eb");
+        assert_eq!(Subjects::default().stream("some"), "some");
+        assert_eq!(Subjects::new("a.b").unwrap().stream("some"), "some-a=2Eb");
         assert_eq!(Subjects::new("a.b").unwrap().below("/queue"), "a.b.queue.>");
         assert_eq!(Subjects::default().below("/work/now.here"), "work.now%2Ehere.>");
         assert_eq!(name("/queue/a-b_c"), "=2Fqueue=2Fa-b_c");
+    }
+
+    #[test]
+    fn what_is_kept_has_subjects_of_its_own() {
+        let kept = Subjects::new("chat").unwrap().kept();
+        assert_eq!(kept.of(&destination("/topic/a.b")), "chat.stompbox-topics.topic.a%2Eb");
+        assert_eq!(
+            back(&kept, "chat.stompbox-topics.topic.a%2Eb"),
+            Some(destination("/topic/a.b"))
+        );
+        assert_eq!(kept.matching(&destination("/topic/*")), ["chat.stompbox-topics.topic.*"]);
+        assert_eq!(kept.destination("chat.topic.a"), None);
     }
 
     #[test]

@@ -1,12 +1,10 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::client::PublishErrorKind;
-use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -14,33 +12,32 @@ use super::super::engine::{Backoff, Change, Item};
 use super::super::{BrokerError, Destination, Message};
 use super::address::Address;
 use super::link::Link;
-use super::listener::{Listener, Seen};
+use super::listeners::{Courses, Listeners};
 use super::message::{self, Origin};
 use super::node::{ENGINE, Node};
 use super::queue::consume;
-use super::stream::{self, refused};
+use super::stream::refused;
+use super::streams::Streams;
 
 /// What a node is doing at NATS: the one task that talks to it, over one connection after the other.
 pub(super) struct Task {
     node: Arc<Node>,
     address: Address,
     backoff: Backoff,
-    /// For as long as somebody listens there: one for each subject.
-    seen: HashMap<Destination, Vec<Arc<Mutex<Seen>>>>,
+    courses: Courses,
 }
 
 /// What is done over one connection.
 struct Exchange<'a> {
     task: &'a mut Task,
     link: Link,
-    listeners: HashMap<Destination, Vec<Listener>>,
+    listeners: Listeners,
     /// The rounds that the server has not answered.
     rounds: VecDeque<Round>,
     last_round: u64,
     /// What the next round is about.
     next: Round,
-    /// The stream of the queues, as soon as it was needed.
-    stream: Option<Stream>,
+    streams: Arc<Streams>,
     /// The queues that have consumers here.
     queues: JoinSet<()>,
     /// What JetStream has not confirmed, and since when.
@@ -66,6 +63,9 @@ struct Lost;
 /// The most that shares a round.
 const ROUND: usize = 512;
 
+/// The most that JetStream has not confirmed: what is more waits, so that JetStream can keep up.
+const UNCONFIRMED: usize = 4_096;
+
 /// How long the server may take to answer or to accept what is sent. One that hangs is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -74,7 +74,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Task {
     pub(super) fn new(node: Arc<Node>, address: Address) -> Self {
-        Self { node, address, backoff: Backoff::new(), seen: HashMap::new() }
+        Self { node, address, backoff: Backoff::new(), courses: Courses::new() }
     }
 
     /// Goes on until it is aborted.
@@ -85,9 +85,20 @@ impl Task {
             self.node.upstreams.lost();
             self.node.outbox.lost();
             link = self.connect().await;
-            let upstreams = &self.node.upstreams;
-            self.seen.retain(|destination, _| upstreams.is_wanted(destination));
+            self.forget_unwanted();
         }
+    }
+
+    /// Forgets what somebody has left while there was no connection.
+    fn forget_unwanted(&mut self) {
+        let node = &self.node;
+        self.courses.retain(|destination, _| {
+            let wanted = node.upstreams.is_wanted(destination);
+            if !wanted {
+                node.router.forget(destination);
+            }
+            wanted
+        });
     }
 
     async fn connect(&mut self) -> Link {
@@ -115,13 +126,13 @@ impl Task {
 impl<'a> Exchange<'a> {
     fn new(task: &'a mut Task, link: Link) -> Self {
         Self {
+            listeners: Listeners::new(Arc::clone(&task.node)),
+            streams: Arc::new(Streams::new(link.client.clone())),
             task,
             link,
-            listeners: HashMap::new(),
             rounds: VecDeque::new(),
             last_round: 0,
             next: Round::new(),
-            stream: None,
             queues: JoinSet::new(),
             unconfirmed: BTreeMap::new(),
         }
@@ -135,12 +146,7 @@ impl<'a> Exchange<'a> {
         }
         self.queues.shutdown().await;
         self.task.node.queues_lost();
-        for (destination, listeners) in std::mem::take(&mut self.listeners) {
-            for listener in listeners {
-                listener.end().await;
-            }
-            self.task.node.router.gap(&destination);
-        }
+        self.listeners.lost().await;
     }
 
     async fn exchange(&mut self) -> Result<(), Lost> {
@@ -153,15 +159,20 @@ impl<'a> Exchange<'a> {
                 change = node.upstreams.change() => {
                     in_time(self.round(Some(change), None)).await?;
                 }
-                item = node.outbox.next() => in_time(self.round(None, Some(item))).await?,
+                item = node.outbox.next(), if self.unconfirmed.len() < UNCONFIRMED => {
+                    in_time(self.round(None, Some(item))).await?;
+                }
                 answer = self.link.answers.next() => {
                     in_time(self.answered(&answer.ok_or(Lost)?.payload)).await?;
                 }
                 confirmation = self.link.confirmations.next() => {
-                    self.confirmed(&confirmation.ok_or(Lost)?);
+                    self.confirmed(&confirmation.ok_or(Lost)?)?;
                 }
                 Some(_) = self.queues.join_next() => {}
-                () = dropped => self.tell_all_of_gap(),
+                Some(ready) = self.listeners.ready() => {
+                    self.listeners.is_ready(ready, &mut self.task.courses);
+                }
+                () = dropped => self.listeners.dropped(),
                 _ = look.tick() => in_time(self.look()).await?,
             }
         }
@@ -177,13 +188,15 @@ impl<'a> Exchange<'a> {
         if let Some(change) = change {
             self.change(change).await?;
         }
-        let mut item = item.or_else(|| node.outbox.try_next());
+        let mut item = item;
         for _ in 0..ROUND {
             // Who subscribed before this was published gets it.
             while let Some(change) = node.upstreams.try_change() {
                 self.change(change).await?;
             }
-            let Some(it) = item.take().or_else(|| node.outbox.try_next()) else { break };
+            let may_send = self.unconfirmed.len() < UNCONFIRMED;
+            let next = || may_send.then(|| node.outbox.try_next()).flatten();
+            let Some(it) = item.take().or_else(next) else { break };
             self.publish(it).await?;
         }
         self.ask().await
@@ -192,7 +205,8 @@ impl<'a> Exchange<'a> {
     async fn change(&mut self, change: Change) -> Result<(), Lost> {
         match change {
             Change::Listen(queue) if self.task.node.is_queue(&queue) => {
-                match self.stream(&queue).await {
+                let opened = self.streams.open(&self.task.node.queue_stream, &queue).await;
+                match opened {
                     Ok(stream) => {
                         // Before anybody can say that it is to stop.
                         if let Some(local) = self.task.node.queue(&queue) {
@@ -211,54 +225,35 @@ impl<'a> Exchange<'a> {
                     None => self.task.node.upstreams.stopped(&queue),
                 }
             }
-            Change::Listen(destination) => {
-                let listeners = self.listen(&destination).await?;
-                self.listeners.insert(destination.clone(), listeners);
-                self.next.listening.push(destination);
+            Change::Listen(topic) => {
+                let courses = &mut self.task.courses;
+                let listen = self.listeners.listen(&topic, courses, &self.link, &self.streams);
+                listen.await.map_err(|_| Lost)?;
+                self.next.listening.push(topic);
             }
-            Change::Stop(destination) => {
-                for listener in self.listeners.remove(&destination).into_iter().flatten() {
-                    listener.end().await;
-                }
-                self.task.seen.remove(&destination);
-                self.task.node.upstreams.stopped(&destination);
-            }
+            Change::Stop(topic) => self.listeners.stop(&topic, &mut self.task.courses).await,
         }
         Ok(())
     }
 
-    async fn listen(&mut self, destination: &Destination) -> Result<Vec<Listener>, Lost> {
-        let node = &self.task.node;
-        let subjects = node.subjects.matching(destination);
-        let seen = self.task.seen.entry(destination.clone()).or_default();
-        seen.resize_with(subjects.len(), Arc::default);
-        let mut listeners = Vec::with_capacity(subjects.len());
-        for (subject, seen) in subjects.into_iter().zip(seen) {
-            let messages = self.link.client.subscribe(subject).await.map_err(|_| Lost)?;
-            let (node, seen) = (Arc::clone(node), Arc::clone(seen));
-            listeners.push(Listener::new(node, destination.clone(), messages, seen));
-        }
-        Ok(listeners)
-    }
-
     async fn publish(&mut self, item: Item<Message>) -> Result<(), Lost> {
         let Item { number, what: message, .. } = item;
-        let node = &self.task.node;
-        let subject = node.subjects.of(message.destination());
+        let node = Arc::clone(&self.task.node);
+        let destination = message.destination();
         let headers = message::headers(&message, Origin { node: node.number, number });
         let payload = Bytes::copy_from_slice(message.body());
-        let destination = message.destination();
         let client = self.link.client.clone();
-        let sent = if node.is_queue(destination) {
-            if let Err(error) = self.stream(destination).await {
-                self.task.node.outbox.answer(number, Err(error));
+        let subject = node.subject_to_publish(destination);
+        self.next.published.push((number, destination.clone()));
+        let sent = if let Some(stream) = node.stream_to_publish(destination) {
+            if let Err(error) = self.streams.open(stream, destination).await {
+                node.outbox.answer(number, Err(error));
                 return Ok(());
             }
             self.unconfirmed.insert(number, (Instant::now(), destination.clone()));
             let confirmation = self.link.confirmation(number);
             client.publish_with_reply_and_headers(subject, confirmation, headers, payload).await
         } else {
-            self.next.published.push((number, destination.clone()));
             client.publish_with_headers(subject, headers, payload).await
         };
         match sent {
@@ -277,28 +272,21 @@ impl<'a> Exchange<'a> {
         Ok(())
     }
 
-    /// The stream of the queues: without it none of them can do anything.
-    async fn stream(&mut self, queue: &Destination) -> Result<Stream, BrokerError> {
-        if let Some(stream) = &self.stream {
-            return Ok(stream.clone());
-        }
-        let stream = stream::open(&self.task.node, &self.link.client, queue).await?;
-        self.stream = Some(stream.clone());
-        Ok(stream)
-    }
-
-    /// What JetStream says to a message to a queue.
-    fn confirmed(&mut self, confirmation: &async_nats::Message) {
+    /// What JetStream says to a message that it is to keep.
+    fn confirmed(&mut self, confirmation: &async_nats::Message) -> Result<(), Lost> {
         let number = confirmation.subject.rsplit('.').next().and_then(|it| it.parse().ok());
-        let Some(number) = number else { return };
-        let Some((_, destination)) = self.unconfirmed.remove(&number) else { return };
+        let Some(number) = number else { return Ok(()) };
+        let Some((_, destination)) = self.unconfirmed.remove(&number) else { return Ok(()) };
         let text = String::from_utf8_lossy(&confirmation.payload);
         let answer = match confirmation.status {
+            // The stream was there: it is sent again as soon as there is one.
+            Some(_) if !self.task.node.is_queue(&destination) => return Err(Lost),
             Some(status) => Err(refused(&destination, format!("JetStream answers {status}"))),
             None if text.contains("\"error\"") => Err(refused(&destination, text.into_owned())),
             None => Ok(()),
         };
         self.task.node.outbox.answer(number, answer);
+        Ok(())
     }
 
     async fn ask(&mut self) -> Result<(), Lost> {
@@ -317,43 +305,26 @@ impl<'a> Exchange<'a> {
             && let Some(round) = self.rounds.pop_front()
         {
             for (published, destination) in round.published {
-                let answer = self.judge(&denied, "Publish", &destination);
-                self.task.node.outbox.answer(published, answer);
+                let subjects = || vec![self.task.node.subject_to_publish(&destination)];
+                let answer = judge(&denied, "Publish", &destination, subjects);
+                // What JetStream keeps it confirms itself.
+                if answer.is_err() || !self.unconfirmed.contains_key(&published) {
+                    self.unconfirmed.remove(&published);
+                    self.task.node.outbox.answer(published, answer);
+                }
             }
             self.next.confirmed.extend(round.listening);
             for destination in round.confirmed {
-                match self.judge(&denied, "Subscription", &destination) {
-                    Ok(()) => self.task.node.upstreams.listening(&destination),
+                let subjects = || self.task.node.subjects.matching(&destination);
+                match judge(&denied, "Subscription", &destination, subjects) {
+                    Ok(()) => self.listeners.confirm(&destination),
                     Err(error) => {
-                        self.listeners.remove(&destination);
-                        self.task.seen.remove(&destination);
-                        self.task.node.upstreams.refused(&destination, &error);
+                        self.listeners.refuse(&destination, &error, &mut self.task.courses);
                     }
                 }
             }
         }
         if self.next.confirmed.is_empty() { Ok(()) } else { self.ask().await }
-    }
-
-    /// Whether something was permitted: `denied` is what was not.
-    fn judge(
-        &self,
-        denied: &[String],
-        what: &str,
-        destination: &Destination,
-    ) -> Result<(), BrokerError> {
-        if denied.is_empty() {
-            return Ok(());
-        }
-        let subjects = self.task.node.subjects.matching(destination);
-        let quoted: Vec<_> = subjects.iter().map(|subject| format!("\"{subject}\"")).collect();
-        let about = |text: &&String| {
-            text.contains(what) && quoted.iter().any(|subject| text.contains(subject))
-        };
-        match denied.iter().find(about) {
-            None => Ok(()),
-            Some(reason) => Err(refused(destination, reason.clone())),
-        }
     }
 
     /// Sees whether the server still answers.
@@ -369,19 +340,31 @@ impl<'a> Exchange<'a> {
             None => self.ask().await,
         }
     }
-
-    /// The client has dropped messages, and does not say whose.
-    fn tell_all_of_gap(&self) {
-        for destination in self.listeners.keys() {
-            self.task.node.router.gap(destination);
-        }
-    }
 }
 
 impl Round {
     fn new() -> Self {
         let (published, listening, confirmed) = (Vec::new(), Vec::new(), Vec::new());
         Self { number: 0, asked: Instant::now(), published, listening, confirmed }
+    }
+}
+
+/// Whether something was permitted: `denied` is what was not.
+fn judge(
+    denied: &[String],
+    what: &str,
+    destination: &Destination,
+    subjects: impl FnOnce() -> Vec<String>,
+) -> Result<(), BrokerError> {
+    if denied.is_empty() {
+        return Ok(());
+    }
+    let quoted: Vec<_> = subjects().iter().map(|subject| format!("\"{subject}\"")).collect();
+    let about =
+        |text: &&String| text.contains(what) && quoted.iter().any(|subject| text.contains(subject));
+    match denied.iter().find(about) {
+        None => Ok(()),
+        Some(reason) => Err(refused(destination, reason.clone())),
     }
 }
 

@@ -109,6 +109,33 @@ impl DestinationRules {
         self.rules.iter().find(matching).map_or(&self.otherwise, DestinationRule::policy)
     }
 
+    /// Whether all destinations that a pattern matches are known to keep history: no rule that comes
+    /// before the one for all of them keeps none.
+    #[cfg(feature = "nats")]
+    pub(in super::super) fn keep_all(&self, pattern: &Destination) -> bool {
+        for rule in &self.rules {
+            if rule.policy.retention.is_none() {
+                return false;
+            }
+            if pattern::matches(&rule.destinations, pattern) {
+                return true;
+            }
+        }
+        !self.otherwise.retention.is_none()
+    }
+
+    /// The most that any destination keeps, by each of the bounds.
+    #[cfg(feature = "nats")]
+    pub(in super::super) fn most_kept(&self) -> Retention {
+        let rules = self.rules.iter().map(|rule| &rule.policy);
+        let kept = rules.chain([&self.otherwise]).map(|policy| policy.retention);
+        kept.filter(|it| !it.is_none()).fold(Retention::NONE, |most, it| Retention {
+            messages: most.messages.max(it.messages),
+            bytes: most.bytes.max(it.bytes),
+            age: most.age.max(it.age),
+        })
+    }
+
     /// Whether any destination keeps history.
     pub fn keep_history(&self) -> bool {
         let rules = self.rules.iter().map(|rule| &rule.policy);

@@ -53,7 +53,7 @@ pub(super) struct Sending {
 impl Audience {
     /// To whose engine a pattern is a name like any other.
     pub(super) fn with_patterns_as_names() -> Self {
-        Self { router: Router::with_patterns_as_names(), upstreams: Upstreams::default() }
+        Self { router: Router::new().with_patterns_as_names(), upstreams: Upstreams::default() }
     }
 
     pub(super) fn join(

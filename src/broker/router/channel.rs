@@ -189,7 +189,7 @@ impl Channel {
     }
 
     /// Adds messages to the front of what is kept. Returns false if the channel was closed.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(super) fn prepend(
         self: &Arc<Self>,
         older: &[(Instant, Delivery)],

@@ -90,7 +90,7 @@ impl Log {
     }
 
     /// Adds messages to the front, the newest first, for as long as the bounds allow.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(super) fn prepend(
         &mut self,
         older: &[(Instant, Delivery)],

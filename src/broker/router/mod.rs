@@ -54,12 +54,12 @@ impl Router {
         Self { table: Arc::new(Table::new()), shared: Arc::default(), patterns_are_names: false }
     }
 
-    /// A router to which a pattern is a name like any other: for a broker whose engine matches
-    /// patterns, and sends a message once for each that the node listens to. What comes by the
-    /// pattern's subscription is [routed](Self::route) to the pattern.
+    /// From now on a pattern is a name like any other: for a broker whose engine matches patterns, and
+    /// sends a message once for each that the node listens to. What comes by the pattern's
+    /// subscription is [routed](Self::route) to the pattern, which keeps nothing.
     #[cfg(any(feature = "nats", feature = "rabbitmq"))]
-    pub(super) fn with_patterns_as_names() -> Self {
-        Self { patterns_are_names: true, ..Self::new() }
+    pub(super) fn with_patterns_as_names(self) -> Self {
+        Self { patterns_are_names: true, ..self }
     }
 
     /// A router whose destinations keep what these rules say, for subscribers who come late; all
@@ -75,7 +75,7 @@ impl Router {
     /// As [`with_history`](Self::with_history), for a broker whose engine keeps the history: here is
     /// the last part of it, to the front of which older messages can be
     /// [added](Self::prepend).
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(super) fn window(rules: Arc<DestinationRules>, bytes: usize) -> Self {
         let router = Self::with_history(rules, bytes);
         // Room for what is added at the front.
@@ -200,7 +200,7 @@ impl Router {
     /// Adds messages to the front of what a destination keeps, each with the instant at which it was
     /// published. They are delivered to nobody who is there, only to those who ask for history. What
     /// was published up to `lost` may be missing.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(super) fn prepend(
         &self,
         destination: &Destination,
@@ -213,7 +213,7 @@ impl Router {
     }
 
     /// Drops what a destination keeps: what comes next does not follow on it.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(super) fn forget(&self, destination: &Destination) {
         if let Some(channel) = self.table.find(destination) {
             channel.evict_all();

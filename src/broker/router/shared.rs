@@ -49,9 +49,10 @@ impl Shared {
         self.attached.get().map_or(0, |attached| attached.epoch)
     }
 
-    /// What a destination keeps.
+    /// What a destination keeps. A pattern keeps nothing.
     pub(super) fn retention(&self, destination: &Destination) -> Retention {
-        if self.keeps { self.rules.policy(destination).retention } else { Retention::NONE }
+        let keeps = self.keeps && !destination.is_pattern();
+        if keeps { self.rules.policy(destination).retention } else { Retention::NONE }
     }
 
     /// Where a new channel begins.

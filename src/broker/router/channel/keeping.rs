@@ -25,7 +25,7 @@ impl Channel {
     }
 
     /// Drops all that is kept.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(in super::super) fn evict_all(self: &Arc<Self>) {
         let all = &self.shared.retained;
         self.forget(|log| {

@@ -9,6 +9,8 @@ pub(crate) struct Engine {
     pub(crate) url: String,
     /// Where it tells what it has done.
     monitor: String,
+    /// How it is started.
+    how: &'static str,
 }
 
 impl Engine {
@@ -19,17 +21,25 @@ impl Engine {
 
     /// With what stands in its configuration.
     pub(crate) fn start_with(name: &str, configuration: &str) -> Self {
+        Self::start_as("start", name, configuration)
+    }
+
+    pub(crate) fn start_without_jetstream(name: &str) -> Self {
+        Self::start_as("start-core", name, "")
+    }
+
+    fn start_as(how: &'static str, name: &str, configuration: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("stompbox-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("configuration"), configuration).expect("a file");
-        let mut engine = Self { folder, url: String::new(), monitor: String::new() };
+        let mut engine = Self { folder, url: String::new(), monitor: String::new(), how };
         engine.start_again();
         engine
     }
 
     /// On the same port.
     pub(crate) fn start_again(&mut self) {
-        let printed = self.call("start");
+        let printed = self.call(self.how);
         for (name, value) in printed.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "NATS_URL" => value.clone_into(&mut self.url),

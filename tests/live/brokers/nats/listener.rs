@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use stompbox::broker::{
-    Broker, BrokerError, Destination, Message, NatsBroker, Outcome, Subscriber, SubscriberId, Turn,
+    Broker, BrokerError, Destination, HistoryRequest, Message, NatsBroker, Outcome, Subscriber,
+    SubscriberId, Turn,
 };
 use stompbox::session::SubscriptionKey;
 use stompbox::testkit::{Mailbox, Received};
@@ -28,6 +29,15 @@ impl Listener {
     /// The error is that the subscription was refused; then it is gone again.
     pub(crate) async fn try_new(node: &NatsBroker, destination: &str) -> Result<Self, BrokerError> {
         Self::subscribe(node, destination, |subscriber| subscriber).await
+    }
+
+    /// One that asks for history.
+    pub(crate) async fn reader(
+        node: &NatsBroker,
+        topic: &str,
+        history: HistoryRequest,
+    ) -> Result<Self, BrokerError> {
+        Self::subscribe(node, topic, |subscriber| subscriber.with_history(Some(history))).await
     }
 
     /// One that settles what it gets from a queue.
@@ -72,6 +82,11 @@ impl Listener {
 
 pub(crate) fn texts(received: &[Received]) -> Vec<String> {
     received.iter().map(Received::text).collect()
+}
+
+/// A topic that is kept, and that no other test has.
+pub(crate) fn kept_room() -> String {
+    room().replace("/topic/", "/topic/kept/")
 }
 
 /// A topic that no other test has.

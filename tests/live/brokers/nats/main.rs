@@ -10,9 +10,11 @@
 
 mod engine;
 mod faults;
+mod history;
 mod listener;
 mod nodes;
 mod patterns;
+mod proxy;
 mod queues;
 
 use stompbox::broker::{BrokerOptions, NatsBroker};
@@ -37,11 +39,27 @@ async fn it_conforms() {
     assert!(report.failures().is_empty(), "{report}");
 }
 
+/// A node where what is below `/topic/kept` is kept.
+async fn keeping_node(url: &str) -> NatsBroker {
+    let rule = "/topic/kept/**,history=1000,history-bytes=16MiB".parse().expect("a rule");
+    let options = BrokerOptions::default().rule(rule);
+    NatsBroker::connect(url, options).await.expect("a NATS")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn it_conforms_where_topics_are_kept() {
+    let url = url();
+    let suite = BrokerSuite::new().with_topics("/topic/kept").with_connections(1_000);
+    let report = suite.run(async || keeping_node(&url).await).await;
+    assert!(report.failures().is_empty(), "{report}");
+}
+
 #[tokio::test]
 #[ignore = "needs nats"]
 async fn it_conforms_below_a_prefix() {
     let url = format!("{}/?prefix=some.where", url());
-    let suite = BrokerSuite::new().with_connections(100);
-    let report = suite.run(async || node(&url).await).await;
+    let suite = BrokerSuite::new().with_topics("/topic/kept").with_connections(100);
+    let report = suite.run(async || keeping_node(&url).await).await;
     assert!(report.failures().is_empty(), "{report}");
 }

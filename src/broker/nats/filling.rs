@@ -1,0 +1,246 @@
+//! How a listener comes to what is kept: at first, and where something did not come to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::stream::{Config, Stream};
+use tokio::time::sleep;
+
+use super::super::engine::Backoff;
+use super::super::{BrokerError, Outcome, Turn};
+use super::course::Reached;
+use super::listener::{Listening, wait};
+use super::reading::{self, Kept, Reader};
+use super::streams::Streams;
+
+/// Where the messages of a subscription are kept.
+pub(super) struct Keeping {
+    pub(super) streams: Arc<Streams>,
+    /// The stream as it is made.
+    pub(super) config: Config,
+    /// The subject in the stream.
+    pub(super) subject: String,
+}
+
+/// The place of a message that the stream has published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) sequence: u64,
+    /// That of the one before it on its subject, if that is there; otherwise 0.
+    pub(super) previous: u64,
+}
+
+impl Keeping {
+    /// The place of a message that came, if it comes from the stream.
+    pub(super) fn place(&self, arrived: &async_nats::Message) -> Option<Place> {
+        let headers = arrived.headers.as_ref()?;
+        let number = |name: &str| headers.get(name)?.as_str().parse().ok();
+        if headers.get("Nats-Stream")?.as_str() != self.config.name {
+            return None;
+        }
+        let previous = number("Nats-Last-Sequence").unwrap_or(0);
+        Some(Place { sequence: number("Nats-Sequence")?, previous })
+    }
+}
+
+impl Listening {
+    /// Delivers what was kept and has not come, and notes how far that is. At the first time it is what
+    /// was there before, which waits for those who ask for it. Tries for as long as it takes; only what
+    /// is refused at the first time is an error.
+    pub(super) async fn fill(&mut self) -> Result<(), BrokerError> {
+        let mut backoff = Backoff::new();
+        loop {
+            let first = !self.course.lock().begun;
+            match self.try_to_fill().await {
+                Ok(()) => return Ok(()),
+                Err(error @ BrokerError::Refused { .. }) if first => return Err(error),
+                Err(_) => sleep(backoff.delay()).await,
+            }
+        }
+    }
+
+    async fn try_to_fill(&mut self) -> Result<(), BrokerError> {
+        let Some(Keeping { streams, config, subject }) = &self.keeping else { return Ok(()) };
+        let (streams, subject) = (Arc::clone(streams), subject.clone());
+        let stream = streams.open(config, &self.wanted).await?;
+        let _reader = streams.reader().await?;
+        let born = reading::born(&stream);
+        let reached = self.course.lock().reached.filter(|reached| reached.stream == born);
+        match reached {
+            Some(reached) => self.fill_from(&stream, &subject, reached).await?,
+            None => self.begin(&stream, &subject, born).await?,
+        }
+        let course = &mut *self.course.lock();
+        course.since = None;
+        course.begun = true;
+        Ok(())
+    }
+
+    /// Begins with a stream. Whoever listens to another one of its name until now has a gap.
+    async fn begin(
+        &mut self,
+        stream: &Stream,
+        subject: &str,
+        born: u64,
+    ) -> Result<(), BrokerError> {
+        {
+            let course = &mut *self.course.lock();
+            course.gap |= course.begun;
+            course.reached = None;
+        }
+        if !self.wanted.is_pattern() {
+            self.node.router.forget(&self.wanted);
+            return self.begin_with_history(stream, subject, born).await;
+        }
+        // What came to the stream up to this answer has come here as well, before it.
+        let last = reading::last_of_all(stream, &self.wanted).await?;
+        self.course.lock().reached = Some(Reached { stream: born, sequence: 0 });
+        self.take_waiting();
+        self.reach(last);
+        Ok(())
+    }
+
+    /// Adds what the stream keeps of a destination to what this node has of it.
+    async fn begin_with_history(
+        &mut self,
+        stream: &Stream,
+        subject: &str,
+        born: u64,
+    ) -> Result<(), BrokerError> {
+        let retention = self.node.rules.policy(&self.wanted).retention;
+        let mut older = VecDeque::new();
+        let (mut bytes, mut count, mut sequence) = (0, 0_u64, 0);
+        let mut gone = None;
+        if reading::last_on(stream, &self.wanted, subject).await?.is_some() {
+            let mut reader = Reader::new(stream, &self.wanted, subject, 1).await?;
+            loop {
+                let read = reader.next().await?;
+                if read.is_empty() {
+                    break;
+                }
+                for kept in read {
+                    (count, sequence) = (count + 1, kept.sequence);
+                    let reached = Reached { stream: born, sequence };
+                    let delivery = self.delivery(self.wanted.clone(), &kept.message, Some(reached));
+                    let Some(delivery) = delivery else { continue };
+                    bytes += delivery.message().size();
+                    older.push_back((kept.at, delivery));
+                    while (older.len() > retention.messages || bytes > retention.bytes)
+                        && let Some((at, dropped)) = older.pop_front()
+                    {
+                        bytes -= dropped.message().size();
+                        gone = Some(at);
+                    }
+                }
+            }
+            reader.end().await;
+        }
+        let now = Instant::now();
+        // Nobody knows of what the stream has dropped for its age, or because there was more of it.
+        if gone.is_none() && count >= most_on_a_subject(stream) {
+            gone = older.front().map(|(at, _)| *at);
+        }
+        let age = retention.age.min(oldest(stream));
+        let gone = gone.or_else(|| now.checked_sub(age)).unwrap_or(now);
+        self.node.router.prepend(&self.wanted, older.make_contiguous(), gone, now);
+        self.course.lock().reached = Some(Reached { stream: born, sequence });
+        Ok(())
+    }
+
+    /// Delivers what came to the stream behind the place where this is.
+    async fn fill_from(
+        &mut self,
+        stream: &Stream,
+        subject: &str,
+        from: Reached,
+    ) -> Result<(), BrokerError> {
+        let is_pattern = self.wanted.is_pattern();
+        let last = match is_pattern {
+            true => Some(reading::last_of_all(stream, &self.wanted).await?),
+            false => reading::last_on(stream, &self.wanted, subject).await?,
+        };
+        match last {
+            Some(last) if last == from.sequence => return Ok(()),
+            Some(last) if last > from.sequence => {}
+            // A crash has cost it what came here already: those places will be given to others.
+            Some(_) => return self.begin(stream, subject, from.stream).await,
+            None => {
+                let all = from.sequence == 0 || self.keeps_all_since(stream, 0);
+                self.course.lock().gap |= !all;
+                return Ok(());
+            }
+        }
+        // The one that it has is read again, to see whether what follows does so without a gap.
+        let first = from.sequence + u64::from(is_pattern);
+        let mut reader = Reader::new(stream, &self.wanted, subject, first).await?;
+        let mut read = reader.next().await?;
+        let follows = from.sequence == 0
+            || read.first().is_none_or(|kept| kept.sequence == from.sequence)
+            || self.keeps_all_since(stream, reader.pending);
+        self.course.lock().gap |= !follows;
+        while !read.is_empty() {
+            wait(self.deliver_kept(&read, from.stream)).await;
+            read = reader.next().await?;
+        }
+        reader.end().await;
+        if is_pattern && let Some(last) = last {
+            self.reach(last);
+        }
+        Ok(())
+    }
+
+    /// All is delivered up to a place in the stream.
+    fn reach(&self, sequence: u64) {
+        if let Some(here) = &mut self.course.lock().reached {
+            here.sequence = here.sequence.max(sequence);
+        }
+    }
+
+    fn sequence(&self) -> u64 {
+        self.course.lock().reached.map_or(0, |reached| reached.sequence)
+    }
+
+    /// Delivers what was read, as far as it has not come.
+    fn deliver_kept(&mut self, read: &[Kept], born: u64) -> Outcome {
+        let mut turn = Turn::new(Instant::now());
+        let mut outcome = Outcome::done();
+        for kept in read {
+            if kept.sequence <= self.sequence() {
+                continue;
+            }
+            let reached = Reached { stream: born, sequence: kept.sequence };
+            self.course.lock().reached = Some(reached);
+            let destination = self.node.kept.destination(&kept.message.subject);
+            if let Some(Ok(destination)) = destination {
+                outcome = self.deliver(destination, &kept.message, Some(reached), &mut turn);
+            }
+        }
+        outcome
+    }
+
+    /// Whether a stream that keeps so many messages of ours since the last one that came cannot have
+    /// dropped others.
+    fn keeps_all_since(&self, stream: &Stream, count: u64) -> bool {
+        let config = &stream.cached_info().config;
+        let away = self.course.lock().since.map_or(Duration::ZERO, |since| since.elapsed());
+        config.max_bytes <= 0
+            && config.max_messages <= 0
+            && away < oldest(stream)
+            && count < most_on_a_subject(stream)
+    }
+}
+
+/// The most messages that a stream keeps on one subject.
+fn most_on_a_subject(stream: &Stream) -> u64 {
+    let most = stream.cached_info().config.max_messages_per_subject;
+    u64::try_from(most).ok().filter(|most| *most > 0).unwrap_or(u64::MAX)
+}
+
+/// How long a stream keeps a message.
+fn oldest(stream: &Stream) -> Duration {
+    match stream.cached_info().config.max_age {
+        Duration::ZERO => Duration::MAX,
+        age => age,
+    }
+}
