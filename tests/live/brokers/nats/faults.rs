@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
-use stompbox::broker::{BrokerError, BrokerOptions, ConnectError, NatsBroker};
+use stompbox::broker::{BrokerError, BrokerOptions, ConnectError, HistoryRequest, NatsBroker};
 use stompbox::testkit::Received;
 use tokio::runtime::Handle;
 
 use crate::engine::Engine;
-use crate::listener::{Listener, PATIENCE, publish, room, send};
-use crate::node;
+use crate::listener::{Listener, PATIENCE, kept_room, publish, room, send, texts};
+use crate::{keeping_node, node};
 
 /// Publishes numbers until it is told to stop, as fast as they are confirmed, up to 20 at a time.
 /// Returns how many there were; each was confirmed.
@@ -33,6 +33,38 @@ fn check(received: &[Received]) {
         assert!(number == expected || it.gap, "{expected} is missing and {number} does not say so");
         expected = number + 1;
     }
+}
+
+/// As [`under_load`], where what is published is kept: nothing is missing anywhere.
+async fn under_load_where_it_is_kept(engine: &mut Engine, fault: impl AsyncFnOnce(&mut Engine)) {
+    let (one, other) = (keeping_node(&engine.url).await, keeping_node(&engine.url).await);
+    let room = kept_room();
+    let listeners = [
+        Listener::new(&one, &room).await,
+        Listener::new(&other, &room).await,
+        Listener::new(&other, "/topic/kept/*").await,
+    ];
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let disturb = async {
+        listeners[1].until("100").await;
+        fault(engine).await;
+        let now = listeners[0].mailbox.count() + 200;
+        listeners[0].mailbox.wait_for(now, PATIENCE).await.expect("it goes on");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (published, ()) = tokio::join!(load(&one, &room, &stop), disturb);
+    publish(&one, &room, "end").await.expect("it is confirmed");
+    let mut expected: Vec<_> = (0..published).map(|number| number.to_string()).collect();
+    expected.push("end".to_owned());
+    for listener in &listeners {
+        let received = listener.until("end").await;
+        assert_eq!(texts(&received), expected, "{}", listener.destination);
+        assert!(!received.iter().any(|it| it.gap), "a gap is said where there is none");
+    }
+    let late = keeping_node(&engine.url).await;
+    let reader = Listener::reader(&late, &room, HistoryRequest::Last(1000)).await.expect("history");
+    let kept = expected.len().min(1000);
+    assert_eq!(texts(&reader.until("end").await), expected[expected.len() - kept..]);
 }
 
 /// Does something to the engine while one node publishes and both listen.
@@ -85,6 +117,30 @@ async fn after_a_crash_of_the_engine_all_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
+async fn after_a_crash_of_the_engine_nothing_is_missing_that_is_kept() {
+    let mut engine = Engine::start("kept-crash");
+    under_load_where_it_is_kept(&mut engine, async |engine| {
+        engine.kill();
+        engine.start_again();
+    })
+    .await;
+}
+
+/// For less long than publishers are held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn after_an_engine_hung_nothing_is_missing_that_is_kept() {
+    let mut engine = Engine::start("kept-hang");
+    under_load_where_it_is_kept(&mut engine, async |engine| {
+        engine.pause();
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        engine.resume();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
 async fn an_engine_that_hangs_is_survived() {
     let engine = Engine::start("hang");
     let (one, other) = (node(&engine.url).await, node(&engine.url).await);
@@ -131,6 +187,9 @@ async fn without_an_engine_publishers_are_refused_in_time_and_nothing_stays() {
     engine.kill();
     let refused = publish(&node, &room, "lost").await;
     assert_eq!(refused, Err(BrokerError::Unavailable { engine: "NATS" }));
+    let refused = Listener::try_new(&node, &crate::listener::room()).await.err();
+    assert_eq!(refused, Some(BrokerError::Unavailable { engine: "NATS" }));
+    assert_eq!(node.upstreams(), 1);
     engine.start_again();
     publish(&node, &room, "after").await.unwrap();
     let received = listener.until("after").await;
