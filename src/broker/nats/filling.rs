@@ -53,7 +53,9 @@ impl Listening {
         loop {
             let first = !self.course.lock().begun;
             match self.try_to_fill().await {
-                Ok(()) => return Ok(()),
+                // What came here and to the reader has come to both by now.
+                Ok(()) if self.take_waiting().is_ok() => return Ok(()),
+                Ok(()) => {}
                 Err(error @ BrokerError::Refused { .. }) if first => return Err(error),
                 Err(_) => sleep(backoff.delay()).await,
             }
@@ -66,10 +68,16 @@ impl Listening {
         let stream = streams.open(config, &self.wanted).await?;
         let _reader = streams.reader().await?;
         let born = reading::born(&stream);
-        let reached = self.course.lock().reached.filter(|reached| reached.stream == born);
+        let reached = self.course.lock().reached;
         match reached {
-            Some(reached) => self.fill_from(&stream, &subject, reached).await?,
             None => self.begin(&stream, &subject, born).await?,
+            Some(reached) if reached.stream == born => {
+                self.fill_from(&stream, &subject, reached).await?;
+            }
+            Some(_) => {
+                let reached = self.begin_anew(born);
+                self.fill_from(&stream, &subject, reached).await?;
+            }
         }
         let course = &mut *self.course.lock();
         course.since = None;
@@ -77,26 +85,32 @@ impl Listening {
         Ok(())
     }
 
-    /// Begins with a stream. Whoever listens to another one of its name until now has a gap.
+    /// There is another stream of the name: nothing of it has come here, and more may have been in the
+    /// old one.
+    fn begin_anew(&self, born: u64) -> Reached {
+        self.node.router.forget(&self.wanted);
+        let reached = Reached { stream: born, sequence: 0 };
+        let course = &mut *self.course.lock();
+        course.gap = true;
+        course.reached = Some(reached);
+        reached
+    }
+
+    /// Begins where the stream ends, and with what it keeps of a destination.
     async fn begin(
         &mut self,
         stream: &Stream,
         subject: &str,
         born: u64,
     ) -> Result<(), BrokerError> {
-        {
-            let course = &mut *self.course.lock();
-            course.gap |= course.begun;
-            course.reached = None;
-        }
         if !self.wanted.is_pattern() {
-            self.node.router.forget(&self.wanted);
             return self.begin_with_history(stream, subject, born).await;
         }
         // What came to the stream up to this answer has come here as well, before it.
         let last = reading::last_of_all(stream, &self.wanted).await?;
         self.course.lock().reached = Some(Reached { stream: born, sequence: 0 });
-        self.take_waiting();
+        // To a pattern everything follows.
+        drop(self.take_waiting());
         self.reach(last);
         Ok(())
     }
@@ -163,8 +177,7 @@ impl Listening {
         match last {
             Some(last) if last == from.sequence => return Ok(()),
             Some(last) if last > from.sequence => {}
-            // A crash has cost it what came here already: those places will be given to others.
-            Some(_) => return self.begin(stream, subject, from.stream).await,
+            Some(_) => return self.fall_back(stream, subject, from.stream).await,
             None => {
                 let all = from.sequence == 0 || self.keeps_all_since(stream, 0);
                 self.course.lock().gap |= !all;
@@ -188,6 +201,22 @@ impl Listening {
             self.reach(last);
         }
         Ok(())
+    }
+
+    /// A crash has cost the stream what came here already: those places are given to other messages.
+    async fn fall_back(
+        &mut self,
+        stream: &Stream,
+        subject: &str,
+        born: u64,
+    ) -> Result<(), BrokerError> {
+        self.node.router.forget(&self.wanted);
+        {
+            let course = &mut *self.course.lock();
+            course.gap = true;
+            course.reached = None;
+        }
+        self.begin(stream, subject, born).await
     }
 
     /// All is delivered up to a place in the stream.

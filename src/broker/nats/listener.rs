@@ -38,8 +38,8 @@ pub(super) struct Listening {
     pub(super) keeping: Option<Keeping>,
 }
 
-/// Messages are missing before one.
-struct Missing;
+/// A message does not follow on the one before: some are missing, or there is another stream.
+pub(super) struct Unexpected;
 
 /// How many messages are taken along before any of them is delivered.
 const TURN: usize = 64;
@@ -102,12 +102,12 @@ impl Listening {
         let mut next = Some(first);
         let mut outcome = Outcome::done();
         let mut left = TURN;
-        let mut behind_missing = None;
+        let mut unexpected = None;
         while let Some(message) = next {
             match self.take(&message, &mut turn) {
                 Ok(taken) => outcome = taken,
-                Err(Missing) => {
-                    behind_missing = Some(message);
+                Err(Unexpected) => {
+                    unexpected = Some(message);
                     break;
                 }
             }
@@ -115,29 +115,38 @@ impl Listening {
             next = if left > 0 { self.messages.next().now_or_never().flatten() } else { None };
         }
         drop(turn);
-        if let Some(message) = behind_missing {
+        if let Some(message) = unexpected {
+            if let Some(keeping) = &self.keeping {
+                keeping.streams.forget(&keeping.config.name);
+            }
             drop(self.fill().await);
             let mut turn = Turn::new(Instant::now());
-            outcome = self.take(&message, &mut turn).unwrap_or_else(|Missing| {
-                // They are not in the stream any more, and so is this one.
-                self.skip_to(&message);
-                self.take(&message, &mut turn).unwrap_or_else(|Missing| Outcome::done())
-            });
+            outcome = self.take_anyway(&message, &mut turn);
         }
         wait(outcome).await;
     }
 
-    /// Takes what waits here already.
-    pub(super) fn take_waiting(&mut self) {
+    /// Takes what waits here already. What is there again is dropped; whether all of the rest follows
+    /// on it is returned.
+    pub(super) fn take_waiting(&mut self) -> Result<(), Unexpected> {
         let mut turn = Turn::new(Instant::now());
         while let Some(Some(message)) = self.messages.next().now_or_never() {
-            // What it waits for is bounded by what the client keeps.
-            drop(self.take(&message, &mut turn));
+            let place = self.keeping.as_ref().and_then(|keeping| keeping.place(&message));
+            let here = self.course.lock().reached.map_or(0, |reached| reached.sequence);
+            if place.is_none_or(|place| place.sequence > here) {
+                // What it waits for is bounded by what the client keeps.
+                drop(self.take(&message, &mut turn)?);
+            }
         }
+        Ok(())
     }
 
-    /// Takes a message, unless messages are missing before it.
-    fn take(&mut self, arrived: &async_nats::Message, turn: &mut Turn) -> Result<Outcome, Missing> {
+    /// Takes a message, if it follows on the one before.
+    fn take(
+        &mut self,
+        arrived: &async_nats::Message,
+        turn: &mut Turn,
+    ) -> Result<Outcome, Unexpected> {
         let Some(Ok(destination)) = self.node.subjects.destination(&arrived.subject) else {
             return Ok(Outcome::done());
         };
@@ -146,12 +155,10 @@ impl Listening {
         if let Some(place) = place
             && let Some(here) = &mut self.course.lock().reached
         {
-            if place.sequence <= here.sequence {
-                return Ok(Outcome::done());
-            }
             // Of one subject it is known which message was the one before.
-            if !self.wanted.is_pattern() && place.previous > here.sequence {
-                return Err(Missing);
+            let missing = !self.wanted.is_pattern() && place.previous > here.sequence;
+            if missing || place.sequence <= here.sequence {
+                return Err(Unexpected);
             }
             here.sequence = place.sequence;
             reached = Some(*here);
@@ -159,14 +166,20 @@ impl Listening {
         Ok(self.deliver(destination, arrived, reached, turn))
     }
 
-    /// What is missing before a message is gone.
-    fn skip_to(&self, arrived: &async_nats::Message) {
+    /// Takes a message that does not follow on the one before, though all was read that the stream
+    /// keeps: what is missing is gone. One that has come already is dropped.
+    fn take_anyway(&mut self, arrived: &async_nats::Message, turn: &mut Turn) -> Outcome {
         let place = self.keeping.as_ref().and_then(|keeping| keeping.place(arrived));
-        let course = &mut *self.course.lock();
-        if let (Some(place), Some(here)) = (place, &mut course.reached) {
-            here.sequence = here.sequence.max(place.previous);
-            course.gap = true;
+        {
+            let course = &mut *self.course.lock();
+            if let (Some(place), Some(here)) = (place, &mut course.reached)
+                && place.previous > here.sequence
+            {
+                here.sequence = place.previous;
+                course.gap = true;
+            }
         }
+        self.take(arrived, turn).unwrap_or_else(|Unexpected| Outcome::done())
     }
 
     /// Delivers what was published, from this place in the stream if it was kept.

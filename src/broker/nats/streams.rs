@@ -1,11 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_nats::client::{RequestError, RequestErrorKind};
+use async_nats::client::{Request, RequestError, RequestErrorKind};
 use async_nats::jetstream;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, Stream};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -42,6 +41,11 @@ impl Streams {
         cell.get_or_try_init(|| self.find_or_make(wanted, destination)).await.cloned()
     }
 
+    /// The next one that needs a stream finds it again: it may be another one.
+    pub(super) fn forget(&self, name: &str) {
+        self.opened.lock().remove(name);
+    }
+
     async fn find_or_make(
         &self,
         wanted: &Config,
@@ -74,7 +78,8 @@ impl Streams {
 
 /// Whether there is JetStream. The error is that this is not known.
 pub(super) async fn are_there(client: &async_nats::Client) -> Result<bool, RequestError> {
-    match client.request("$JS.API.INFO", Bytes::new()).await {
+    let request = Request::new().timeout(Some(stream::PATIENCE));
+    match client.send_request("$JS.API.INFO", request).await {
         Ok(answer) => {
             let text = String::from_utf8_lossy(&answer.payload);
             Ok(!NOT_ENABLED.iter().any(|code| text.contains(code)))

@@ -6,14 +6,13 @@ use stompbox::broker::{
 
 use crate::engine::Engine;
 use crate::listener::{Listener, PATIENCE, kept_room, publish, room, send, texts};
-use crate::proxy::Proxy;
 use crate::{keeping_node, node, url};
 
-fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
+pub(crate) fn numbers(range: std::ops::Range<u32>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-async fn publish_all(node: &NatsBroker, room: &str, range: std::ops::Range<u32>) {
+pub(crate) async fn publish_all(node: &NatsBroker, room: &str, range: std::ops::Range<u32>) {
     let sent: Vec<_> = range.map(|number| send(node, room, &number.to_string())).collect();
     for outcome in sent {
         outcome.await.unwrap();
@@ -99,81 +98,6 @@ async fn patterns_have_what_is_kept_and_what_is_not() {
     assert!(matches!(refused, Some(BrokerError::Unsupported { .. })), "{refused:?}");
     let refused = Listener::reader(&one, &live, HistoryRequest::Last(1)).await.err();
     assert!(matches!(refused, Some(BrokerError::NoHistory { .. })), "{refused:?}");
-}
-
-/// A node listens by a connection that is cut, while another one publishes.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs nats"]
-async fn after_a_reconnect_what_was_missed_comes_from_the_stream() {
-    let proxy = Proxy::start(&url()).await;
-    let (one, other) = (keeping_node(&url()).await, keeping_node(&proxy.url).await);
-    let room = kept_room();
-    let place = format!("{room}/a");
-    let stays = [
-        Listener::new(&other, &place).await,
-        Listener::new(&other, &format!("{room}/*")).await,
-        Listener::new(&other, &format!("{room}/**")).await,
-    ];
-    let empty = Listener::new(&other, &format!("{room}/b")).await;
-    for round in 0..3 {
-        publish_all(&one, &place, round * 20..round * 20 + 10).await;
-        if round == 1 {
-            stays[0].until("29").await;
-        }
-        proxy.cut();
-        publish_all(&one, &place, round * 20 + 10..round * 20 + 20).await;
-        if round == 0 {
-            publish(&one, &format!("{room}/b"), "b").await.unwrap();
-        }
-        proxy.mend();
-        let last = (round * 20 + 19).to_string();
-        for listener in &stays {
-            listener.until(&last).await;
-        }
-    }
-    for listener in &stays {
-        let mut received = listener.mailbox.received();
-        received.retain(|it| it.text() != "b");
-        assert_eq!(texts(&received), numbers(0..60), "{}", listener.destination);
-        assert!(!received.iter().any(|it| it.gap), "{}", listener.destination);
-    }
-    assert!(!empty.until("b").await[0].gap);
-    // The history of the node has them, too.
-    let reader = Listener::reader(&other, &place, HistoryRequest::Last(60)).await.unwrap();
-    assert_eq!(texts(&reader.until("59").await), numbers(0..60));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs nats"]
-async fn what_the_stream_has_dropped_is_a_gap() {
-    let engine = Engine::start("dropped");
-    let proxy = Proxy::start(&engine.url).await;
-    let few = |url: String| async move {
-        let options = BrokerOptions::default().rule("/topic/**,history=5".parse().unwrap());
-        NatsBroker::connect(&url, options).await.expect("a NATS")
-    };
-    let (one, other) = (few(engine.url.clone()).await, few(proxy.url.clone()).await);
-    let room = room();
-    let listener = Listener::new(&other, &room).await;
-    let quiet = Listener::new(&other, &format!("{room}/quiet")).await;
-    publish_all(&one, &room, 0..2).await;
-    publish(&one, &format!("{room}/quiet"), "0").await.unwrap();
-    let token = listener.until("1").await[0].token.clone().unwrap();
-    quiet.until("0").await;
-    proxy.cut();
-    publish_all(&one, &room, 2..20).await;
-    proxy.mend();
-    let received = listener.until("19").await;
-    let gaps: Vec<_> = received.iter().filter(|it| it.gap).map(|it| it.text()).collect();
-    assert_eq!((texts(&received)[2..].to_vec(), gaps), (numbers(15..20), vec!["15".to_owned()]));
-    // Where nothing was dropped nothing is said.
-    publish(&one, &format!("{room}/quiet"), "1").await.unwrap();
-    assert!(!quiet.until("1").await[1].gap);
-
-    let reader = Listener::reader(&one, &room, HistoryRequest::After(token.into())).await.unwrap();
-    let received = reader.until("19").await;
-    assert_eq!(texts(&received), numbers(15..20));
-    assert!(received[0].gap);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod engine;
 mod faults;
 mod history;
 mod listener;
+mod missed;
 mod nodes;
 mod patterns;
 mod proxy;
