@@ -7,7 +7,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use super::super::{BrokerError, Destination};
 use super::address::Address;
+use super::stream::refused;
 
 /// One connection to NATS. When it is lost it is given up, and another one is made.
 ///
@@ -137,4 +139,23 @@ fn once(address: &Address, connected: &Arc<AtomicBool>, signals: &Arc<Signals>) 
         .ignore_discovered_servers()
         .connection_timeout(CONNECT_TIME)
         .event_callback(hear)
+}
+
+/// Whether something was permitted: [`denied`](Link::denied) is what was not.
+pub(super) fn judge(
+    denied: &[String],
+    what: &str,
+    destination: &Destination,
+    subjects: impl FnOnce() -> Vec<String>,
+) -> Result<(), BrokerError> {
+    if denied.is_empty() {
+        return Ok(());
+    }
+    let quoted: Vec<_> = subjects().iter().map(|subject| format!("\"{subject}\"")).collect();
+    let about =
+        |text: &&String| text.contains(what) && quoted.iter().any(|subject| text.contains(subject));
+    match denied.iter().find(about) {
+        None => Ok(()),
+        Some(reason) => Err(refused(destination, reason.clone())),
+    }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod course;
 mod filling;
+mod holding;
 mod link;
 mod listener;
 mod listeners;
@@ -19,6 +20,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Instant;
 
+use async_nats::rustls::crypto::ring;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -36,7 +38,8 @@ use link::Link;
 use node::Node;
 use task::Task;
 
-/// The broker over NATS: topics of several servers on core NATS, and queues on JetStream.
+/// The broker over NATS, 2.9 or later: topics of several servers on core NATS; queues, and topics that
+/// keep history, on JetStream.
 ///
 /// - A destination is a subject: `/topic/room/5` is `topic.room.5`, so that other programs at NATS
 ///   take part. What a subject cannot carry (`.`, `*`, `>`, `%`, space, what is not ASCII) is written
@@ -49,21 +52,27 @@ use task::Task;
 /// - An outcome is complete when the server has the message, or sends what is published from now on.
 ///   Many share one round trip.
 /// - While NATS cannot be reached, what is published waits, at most 64 MiB of it and 10 seconds, and
-///   is then [refused](BrokerError::Unavailable). Messages that others publish meanwhile are lost to
-///   this node: the next one that each subscriber gets says so ([`gap`]). What the node publishes
-///   again comes once.
+///   is then [refused](BrokerError::Unavailable); so is a subscription. Messages that others publish
+///   meanwhile are lost to this node, unless they are kept: the next one that each subscriber gets says
+///   so ([`gap`]). What the node publishes again comes once.
 /// - A queue is a subject of a stream, `stompbox-queues`, and has a consumer there, from which each
 ///   node takes as many messages as its own consumers have credit for. A message is gone when it was
 ///   acknowledged; a SEND is complete when the stream has it. What a node that is gone had not settled
-///   is handed out again within 20 seconds. Without JetStream queues are
-///   [refused](BrokerError::Refused).
-/// - There is no history, whatever a rule says: who asks for it is refused. Of a rule only what becomes
-///   of slow consumers counts.
+///   is handed out again within 20 seconds.
+/// - Where a [rule](BrokerOptions::rule) says that a topic keeps its last messages, they are in a stream,
+///   `stompbox-topics`: `/topic/room/5` is published on `stompbox-topics.topic.room.5`, from where the
+///   stream publishes it on `topic.room.5`, with its place. So every node has the messages in one order
+///   and each with the same token; a subscriber may ask for those [since](HistoryRequest) a token or a
+///   time, on whichever node, and what a node misses while it cannot reach NATS, or cannot take, it reads
+///   from the stream. A SEND is complete when the stream has it.
+/// - Whether there is JetStream is asked when the broker connects. Without it queues and history are
+///   [refused](BrokerError::Unsupported), and no topic keeps anything, whatever a rule says.
 ///
 /// Messages of other programs are taken as well: the payload is the body. One whose subject is no
 /// destination is passed over.
 ///
-/// A login at NATS needs to publish and to subscribe below `_INBOX`, and where its clients do. What NATS
+/// A login at NATS needs to publish and to subscribe below `_INBOX`, and where its clients do, and for
+/// JetStream to publish below `$JS.API`, `$JS.ACK` and `stompbox-topics`. What NATS
 /// denies it is [refused](BrokerError::Refused). NATS confirms nothing and its client tells of a denial
 /// a moment late, so the first message to such a destination can be taken for sent, and a subscription
 /// to it, rarely, for one.
@@ -90,12 +99,18 @@ impl NatsBroker {
     /// `tls://…`.
     ///
     /// Several hosts are one cluster. A login without a password is a token. With a `prefix` all
-    /// subjects are below it: `/topic/a` is `chat.topic.a` with `?prefix=chat`.
+    /// subjects are below it: `/topic/a` is `chat.topic.a` with `?prefix=chat`. With TLS the certificates
+    /// of the system are trusted, and ring becomes the provider of cryptography of rustls in this
+    /// process, unless there is one already.
     ///
     /// Must be called on tokio's runtime, which goes on to run the broker. The error is that the URL
     /// is not understood, or that no server of it answers within some seconds.
     pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
         let address = Address::parse(url)?;
+        if url.starts_with("tls:") {
+            // Where there is one already, it serves.
+            drop(ring::default_provider().install_default());
+        }
         let failed = |source| ConnectError::Engine { url: redacted(url), source };
         let link = Link::connect(&address).await.map_err(failed)?;
         let has_jetstream = has_jetstream(&link).await.map_err(failed)?;
@@ -112,6 +127,11 @@ impl NatsBroker {
     /// How many destinations and patterns this node has subscribed to at NATS.
     pub fn upstreams(&self) -> usize {
         self.node.upstreams.count()
+    }
+
+    /// How many bytes are on their way to NATS.
+    pub fn outgoing_bytes(&self) -> usize {
+        self.node.outbox.bytes()
     }
 
     /// Refuses what is neither a topic nor one queue.

@@ -11,7 +11,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::super::engine::{Backoff, Change, Item};
 use super::super::{BrokerError, Destination, Message};
 use super::address::Address;
-use super::link::Link;
+use super::holding::Holding;
+use super::link::{Link, judge};
 use super::listeners::{Courses, Listeners};
 use super::message::{self, Origin};
 use super::node::{ENGINE, Node};
@@ -38,6 +39,7 @@ struct Exchange<'a> {
     /// What the next round is about.
     next: Round,
     streams: Arc<Streams>,
+    holding: Holding,
     /// The queues that have consumers here.
     queues: JoinSet<()>,
     /// What JetStream has not confirmed, and since when.
@@ -125,11 +127,13 @@ impl Task {
 
 impl<'a> Exchange<'a> {
     fn new(task: &'a mut Task, link: Link) -> Self {
+        let (node, streams) = (Arc::clone(&task.node), Arc::new(Streams::new(link.client.clone())));
         Self {
-            listeners: Listeners::new(Arc::clone(&task.node)),
-            streams: Arc::new(Streams::new(link.client.clone())),
             task,
             link,
+            listeners: Listeners::new(Arc::clone(&node)),
+            holding: Holding::new(node, Arc::clone(&streams)),
+            streams,
             rounds: VecDeque::new(),
             last_round: 0,
             next: Round::new(),
@@ -169,6 +173,7 @@ impl<'a> Exchange<'a> {
                     self.confirmed(&confirmation.ok_or(Lost)?)?;
                 }
                 Some(_) = self.queues.join_next() => {}
+                Some(held) = self.holding.opened() => in_time(self.publish_held(held)).await?,
                 Some(ready) = self.listeners.ready() => {
                     self.listeners.is_ready(ready, &mut self.task.courses);
                 }
@@ -237,6 +242,26 @@ impl<'a> Exchange<'a> {
     }
 
     async fn publish(&mut self, item: Item<Message>) -> Result<(), Lost> {
+        let node = Arc::clone(&self.task.node);
+        let item = match node.stream_to_publish(item.what.destination()) {
+            Some(stream) => self.holding.hold(stream, item),
+            None => Some(item),
+        };
+        match item {
+            Some(item) => self.send(item).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Publishes what was held until its stream was open.
+    async fn publish_held(&mut self, held: Vec<Item<Message>>) -> Result<(), Lost> {
+        for item in held {
+            self.send(item).await?;
+        }
+        self.ask().await
+    }
+
+    async fn send(&mut self, item: Item<Message>) -> Result<(), Lost> {
         let Item { number, what: message, .. } = item;
         let node = Arc::clone(&self.task.node);
         let destination = message.destination();
@@ -245,11 +270,7 @@ impl<'a> Exchange<'a> {
         let client = self.link.client.clone();
         let subject = node.subject_to_publish(destination);
         self.next.published.push((number, destination.clone()));
-        let sent = if let Some(stream) = node.stream_to_publish(destination) {
-            if let Err(error) = self.streams.open(stream, destination).await {
-                node.outbox.answer(number, Err(error));
-                return Ok(());
-            }
+        let sent = if node.stream_to_publish(destination).is_some() {
             self.unconfirmed.insert(number, (Instant::now(), destination.clone()));
             let confirmation = self.link.confirmation(number);
             client.publish_with_reply_and_headers(subject, confirmation, headers, payload).await
@@ -327,9 +348,25 @@ impl<'a> Exchange<'a> {
         if self.next.confirmed.is_empty() { Ok(()) } else { self.ask().await }
     }
 
+    /// Refuses what JetStream will not confirm, since it was not permitted.
+    fn refuse_denied(&mut self) {
+        let (denied, node) = (self.link.denied(), Arc::clone(&self.task.node));
+        self.unconfirmed.retain(|number, (_, destination)| {
+            let subject = || vec![node.subject_to_publish(destination)];
+            let judged = judge(&denied, "Publish", destination, subject);
+            let permitted = judged.is_ok();
+            if !permitted {
+                node.outbox.answer(*number, judged);
+            }
+            permitted
+        });
+    }
+
     /// Sees whether the server still answers.
     async fn look(&mut self) -> Result<(), Lost> {
         self.task.node.upstreams.expire(ENGINE, Instant::now());
+        self.refuse_denied();
+        self.holding.expire(Instant::now());
         let unconfirmed = self.unconfirmed.values().next();
         if unconfirmed.is_some_and(|(sent, _)| sent.elapsed() > PATIENCE) {
             return Err(Lost);
@@ -346,25 +383,6 @@ impl Round {
     fn new() -> Self {
         let (published, listening, confirmed) = (Vec::new(), Vec::new(), Vec::new());
         Self { number: 0, asked: Instant::now(), published, listening, confirmed }
-    }
-}
-
-/// Whether something was permitted: `denied` is what was not.
-fn judge(
-    denied: &[String],
-    what: &str,
-    destination: &Destination,
-    subjects: impl FnOnce() -> Vec<String>,
-) -> Result<(), BrokerError> {
-    if denied.is_empty() {
-        return Ok(());
-    }
-    let quoted: Vec<_> = subjects().iter().map(|subject| format!("\"{subject}\"")).collect();
-    let about =
-        |text: &&String| text.contains(what) && quoted.iter().any(|subject| text.contains(subject));
-    match denied.iter().find(about) {
-        None => Ok(()),
-        Some(reason) => Err(refused(destination, reason.clone())),
     }
 }
 

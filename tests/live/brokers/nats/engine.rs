@@ -9,6 +9,8 @@ pub(crate) struct Engine {
     pub(crate) url: String,
     /// Where it tells what it has done.
     monitor: String,
+    /// The file of its certificate, if it has one.
+    pub(crate) certificate: String,
     /// How it is started.
     how: &'static str,
 }
@@ -28,11 +30,22 @@ impl Engine {
         Self::start_as("start-core", name, "")
     }
 
+    /// With TLS alone, and what stands in its configuration.
+    pub(crate) fn start_with_tls(name: &str, configuration: &str) -> Self {
+        Self::start_as("start-tls", name, configuration)
+    }
+
     fn start_as(how: &'static str, name: &str, configuration: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("stompbox-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("configuration"), configuration).expect("a file");
-        let mut engine = Self { folder, url: String::new(), monitor: String::new(), how };
+        let mut engine = Self {
+            folder,
+            url: String::new(),
+            monitor: String::new(),
+            certificate: String::new(),
+            how,
+        };
         engine.start_again();
         engine
     }
@@ -44,6 +57,7 @@ impl Engine {
             match name {
                 "NATS_URL" => value.clone_into(&mut self.url),
                 "NATS_MONITOR" => value.clone_into(&mut self.monitor),
+                "NATS_CERTIFICATE" => value.clone_into(&mut self.certificate),
                 _ => {}
             }
         }

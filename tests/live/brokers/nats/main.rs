@@ -15,6 +15,9 @@ mod listener;
 mod missed;
 mod nodes;
 mod patterns;
+#[path = "../program.rs"]
+mod program;
+mod programs;
 mod proxy;
 mod queues;
 
