@@ -170,9 +170,10 @@ impl Listening {
         from: Reached,
     ) -> Result<(), BrokerError> {
         let is_pattern = self.wanted.is_pattern();
-        let last = match is_pattern {
-            true => Some(reading::last_of_all(stream, &self.wanted).await?),
-            false => reading::last_on(stream, &self.wanted, subject).await?,
+        let last = if is_pattern {
+            Some(reading::last_of_all(stream, &self.wanted).await?)
+        } else {
+            reading::last_on(stream, &self.wanted, subject).await?
         };
         match last {
             Some(last) if last == from.sequence => return Ok(()),

@@ -84,7 +84,10 @@ impl Listening {
         let filled = self.fill().await;
         let refused = filled.is_err();
         ready(filled);
-        while !refused {
+        if refused {
+            return;
+        }
+        loop {
             tokio::select! {
                 first = self.messages.next() => match first {
                     Some(first) => self.take_with_others(first).await,

@@ -57,9 +57,10 @@ impl Node {
     pub(super) fn new(subjects: Subjects, options: BrokerOptions, has_jetstream: bool) -> Self {
         let BrokerOptions { prefixes, rules, history_bytes } = options;
         let rules = Arc::new(rules);
-        let router = match has_jetstream {
-            true => Router::window(Arc::clone(&rules), history_bytes),
-            false => Router::new(),
+        let router = if has_jetstream {
+            Router::window(Arc::clone(&rules), history_bytes)
+        } else {
+            Router::new()
         };
         Self {
             number: RandomState::new().build_hasher().finish(),
@@ -85,11 +86,13 @@ impl Node {
 
     /// Whether what is published to a topic is kept, or to all that a pattern matches.
     pub(super) fn keeps(&self, topic: &Destination) -> bool {
-        self.has_jetstream
-            && match topic.is_pattern() {
-                true => self.rules.keep_all(topic),
-                false => !self.rules.policy(topic).retention.is_none(),
-            }
+        if !self.has_jetstream {
+            false
+        } else if topic.is_pattern() {
+            self.rules.keep_all(topic)
+        } else {
+            !self.rules.policy(topic).retention.is_none()
+        }
     }
 
     /// The subject that a message to a destination is published on.
@@ -102,19 +105,14 @@ impl Node {
 
     /// The stream that is to confirm a message to a destination, if one is.
     pub(super) fn stream_to_publish(&self, destination: &Destination) -> Option<&Config> {
-        match self.is_queue(destination) {
-            true => Some(&self.queue_stream),
-            false => self.topic_stream(destination),
-        }
+        let is_queue = self.is_queue(destination);
+        if is_queue { Some(&self.queue_stream) } else { self.topic_stream(destination) }
     }
 
     /// The stream of what is published to a topic, if it is kept, or of what may be to those that a
     /// pattern matches.
     pub(super) fn topic_stream(&self, topic: &Destination) -> Option<&Config> {
-        let may_keep = match topic.is_pattern() {
-            true => self.keeps_history(),
-            false => self.keeps(topic),
-        };
+        let may_keep = if topic.is_pattern() { self.keeps_history() } else { self.keeps(topic) };
         let below = |prefix: &str| {
             topic.as_str().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
         };

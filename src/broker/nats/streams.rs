@@ -38,7 +38,8 @@ impl Streams {
         destination: &Destination,
     ) -> Result<Stream, BrokerError> {
         let cell = Arc::clone(self.opened.lock().entry(wanted.name.clone()).or_default());
-        cell.get_or_try_init(|| self.find_or_make(wanted, destination)).await.cloned()
+        // What making one takes is large, and rarely needed.
+        cell.get_or_try_init(|| Box::pin(self.find_or_make(wanted, destination))).await.cloned()
     }
 
     pub(super) fn is_open(&self, name: &str) -> bool {

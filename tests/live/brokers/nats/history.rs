@@ -3,6 +3,7 @@ use std::time::Duration;
 use stompbox::broker::{
     Broker, BrokerError, BrokerOptions, Capability, HistoryRequest, NatsBroker,
 };
+use stompbox::testkit::Received;
 
 use crate::engine::Engine;
 use crate::listener::{Listener, PATIENCE, kept_room, publish, room, send, texts};
@@ -37,7 +38,7 @@ async fn a_token_of_one_node_goes_on_on_another() {
     assert_eq!(texts(&received), numbers(3..12));
     assert!(!received.iter().any(|it| it.gap));
     let here = first.until("11").await;
-    let tokens = |all: &[stompbox::testkit::Received]| {
+    let tokens = |all: &[Received]| {
         all.iter().map(|it| it.token.clone()).collect::<Vec<_>>()
     };
     assert_eq!(tokens(&here)[3..], tokens(&received)[..], "a place has one token on all nodes");
@@ -82,8 +83,8 @@ async fn patterns_have_what_is_kept_and_what_is_not() {
         }
     }
     publish(&other, &kept, "end").await.unwrap();
-    let of = |received: Vec<stompbox::testkit::Received>, room: &String| {
-        let of_room = |it: &stompbox::testkit::Received| it.header("destination") == Some(room);
+    let of = |received: Vec<Received>, room: &String| {
+        let of_room = |it: &Received| it.header("destination") == Some(room);
         received.into_iter().filter(of_room).collect::<Vec<_>>()
     };
     let received = all.until("end").await;

@@ -8,6 +8,7 @@ use stompbox::broker::{
     SubscriberId, Taken, Turn,
 };
 use stompbox::session::{Delivery, SubscriptionKey};
+use stompbox::testkit::Received;
 
 use crate::engine::Engine;
 use crate::history::{numbers, publish_all};
@@ -78,7 +79,7 @@ async fn what_the_stream_has_dropped_is_a_gap() {
     publish_all(&one, &room, 2..20).await;
     proxy.mend();
     let received = listener.until("19").await;
-    let gaps: Vec<_> = received.iter().filter(|it| it.gap).map(|it| it.text()).collect();
+    let gaps: Vec<_> = received.iter().filter(|it| it.gap).map(Received::text).collect();
     assert_eq!((texts(&received)[2..].to_vec(), gaps), (numbers(15..20), vec!["15".to_owned()]));
     // Where nothing was dropped nothing is said.
     publish(&one, &format!("{room}/quiet"), "1").await.unwrap();
