@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::super::engine::Backoff;
 use super::super::{BrokerError, Outcome, Turn};
-use super::course::Reached;
+use super::course::{Reached, Seen};
 use super::listener::{Listening, wait};
 use super::reading::{self, Kept, Reader};
 use super::streams::Streams;
@@ -122,6 +122,8 @@ impl Listening {
         subject: &str,
         born: u64,
     ) -> Result<(), BrokerError> {
+        // What an attempt before this one has read is read again.
+        self.course.lock().seen = Seen::default();
         let retention = self.node.rules.policy(&self.wanted).retention;
         let mut older = VecDeque::new();
         let (mut bytes, mut count, mut sequence) = (0, 0_u64, 0);

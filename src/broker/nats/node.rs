@@ -243,3 +243,47 @@ impl Local {
         delivered.saturating_sub(1).max(doubtful.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(has_jetstream: bool) -> Node {
+        let options = BrokerOptions::default()
+            .topic("/broadcast")
+            .topic("/topic/nested")
+            .rule("/topic/live/**,slow=close".parse().unwrap())
+            .rule("/**,history=5".parse().unwrap());
+        Node::new(Subjects::default(), options, has_jetstream)
+    }
+
+    fn stream(node: &Node, topic: &str) -> Option<String> {
+        node.topic_stream(&topic.parse().unwrap()).map(|config| config.name.clone())
+    }
+
+    #[test]
+    fn each_prefix_of_topics_has_a_stream_and_what_is_not_kept_has_none() {
+        let node = node(true);
+        let topics = Some("stompbox-topics".to_owned());
+        assert_eq!(stream(&node, "/topic/a"), topics);
+        assert_eq!(stream(&node, "/topic/nested/a"), topics);
+        assert_eq!(stream(&node, "/broadcast/a"), Some("stompbox-topics=2Fbroadcast".to_owned()));
+        assert_eq!(stream(&node, "/topic/live/a"), None);
+        // What a pattern matches may be kept or not.
+        assert_eq!(stream(&node, "/topic/**"), topics);
+        assert!(!node.keeps(&"/topic/**".parse().unwrap()));
+        assert_eq!(node.topic_streams.len(), 2);
+        let subject = |name: &str| node.subject_to_publish(&name.parse().unwrap());
+        assert_eq!(subject("/topic/a"), "stompbox-topics.topic.a");
+        assert_eq!(subject("/topic/live/a"), "topic.live.a");
+        assert_eq!(subject("/queue/a"), "queue.a");
+    }
+
+    #[test]
+    fn without_jetstream_nothing_is_kept() {
+        let node = node(false);
+        assert_eq!(stream(&node, "/topic/a"), None);
+        assert!(!node.keeps(&"/topic/a".parse().unwrap()));
+        assert_eq!(node.subject_to_publish(&"/topic/a".parse().unwrap()), "topic.a");
+    }
+}

@@ -297,6 +297,27 @@ mod tests {
         assert!(error("/queue/a,deliveries=0").contains("a number from 1 on"));
     }
 
+    #[cfg(feature = "nats")]
+    #[test]
+    fn a_pattern_keeps_all_where_no_rule_before_keeps_none() {
+        let rules = |texts: &[&str]| {
+            let mut rules = DestinationRules::default();
+            texts.iter().for_each(|text| rules.add(text.parse().unwrap()));
+            rules
+        };
+        let all = "/topic/**".parse().unwrap();
+        assert!(rules(&["/topic/a/*,history=5", "/topic/**,history=1"]).keep_all(&all));
+        assert!(!rules(&["/topic/live/**,slow=close", "/topic/**,history=1"]).keep_all(&all));
+        assert!(!rules(&["/topic/a/**,history=1"]).keep_all(&all));
+        assert!(rules(&["/topic/a/**,history=1"]).keep_all(&"/topic/a/*".parse().unwrap()));
+
+        let most = rules(&["/topic/a,history=5", "/topic/b,history=1,history-age=2h", "/topic/c"]);
+        let expected =
+            Retention { messages: 5, bytes: 1 << 20, age: Duration::from_secs(2 * 60 * 60) };
+        assert_eq!(most.most_kept(), expected);
+        assert_eq!(rules(&["/topic/c"]).most_kept(), Retention::NONE);
+    }
+
     #[test]
     fn the_first_rule_that_matches_counts() {
         let mut rules = DestinationRules::default();
