@@ -10,15 +10,24 @@ use super::message::Origin;
 #[derive(Debug, Default)]
 pub(super) struct Course {
     pub(super) seen: Seen,
-    /// Where in the stream it is, if it keeps history and all up to some place was delivered.
+    /// Where in the stream it is, if it keeps history: what is behind is to be read from there.
     pub(super) reached: Option<Reached>,
+    /// Of a pattern: how far it has come with each destination, unless that is further than here.
+    subjects: HashMap<Box<str>, u64>,
+    /// Of a pattern: how far it has come with all others.
+    others: u64,
     /// Whether it ever was anywhere.
     pub(super) begun: bool,
     /// Since when messages may have come to the stream without it.
     pub(super) since: Option<Instant>,
+    /// Since when the stream ends before the place where it is.
+    pub(super) fallen: Option<Instant>,
     /// Whether the next message says that others may be missing before it.
     pub(super) gap: bool,
 }
+
+/// Of how many destinations of a pattern it is known how far it has come with each.
+const SUBJECTS: usize = 65_536;
 
 /// A place in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +45,49 @@ pub(super) struct Seen(HashMap<u64, u64>);
 
 /// How many nodes are known to a subscription. Each run of a node is another one.
 const NODES: usize = 1024;
+
+impl Course {
+    /// Begins with a stream, from this place on.
+    pub(super) fn begin(&mut self, reached: Reached) {
+        self.reached = Some(reached);
+        self.subjects.clear();
+        self.others = reached.sequence;
+    }
+
+    /// How far it has come with a destination.
+    pub(super) fn known(&self, subject: &str, is_pattern: bool) -> u64 {
+        if is_pattern {
+            self.subjects.get(subject).copied().unwrap_or(self.others)
+        } else {
+            self.reached.map_or(0, |reached| reached.sequence)
+        }
+    }
+
+    /// It has come to a message of a destination.
+    pub(super) fn reach(&mut self, subject: &str, is_pattern: bool, sequence: u64) {
+        let Some(reached) = &mut self.reached else { return };
+        reached.sequence = reached.sequence.max(sequence);
+        if !is_pattern {
+            return;
+        }
+        if let Some(known) = self.subjects.get_mut(subject) {
+            *known = sequence;
+            return;
+        }
+        if self.subjects.len() >= SUBJECTS {
+            self.subjects.clear();
+            self.others = reached.sequence;
+        }
+        self.subjects.insert(subject.into(), sequence);
+    }
+
+    /// What is behind this place is to be read again: something of it may be missing.
+    pub(super) fn doubt(&mut self, sequence: u64) {
+        if let Some(reached) = &mut self.reached {
+            reached.sequence = reached.sequence.min(sequence);
+        }
+    }
+}
 
 impl Reached {
     /// The token of the message there.
@@ -73,6 +125,24 @@ mod tests {
         assert!(is_new(1, 1) && is_new(1, 2) && is_new(2, 1));
         assert!(!is_new(1, 1) && !is_new(1, 2));
         assert!(is_new(1, 5) && is_new(2, 2));
+    }
+
+    #[test]
+    fn a_pattern_knows_how_far_it_is_with_each_destination() {
+        let mut course = Course::default();
+        course.begin(Reached { stream: 1, sequence: 10 });
+        course.reach("a", true, 12);
+        course.reach("b", true, 15);
+        assert_eq!(["a", "b", "c"].map(|subject| course.known(subject, true)), [12, 15, 10]);
+        assert_eq!(course.known("a", false), 15);
+        course.doubt(12);
+        assert_eq!(course.reached.map(|reached| reached.sequence), Some(12));
+        for number in 0..SUBJECTS as u64 {
+            course.reach(&number.to_string(), true, 20 + number);
+        }
+        // Of so many it is not known any more; what comes is behind them all.
+        assert!(course.subjects.len() <= SUBJECTS);
+        assert!(course.known("a", true) >= 12);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use tokio::time::sleep;
 use super::super::engine::Backoff;
 use super::super::{BrokerError, Outcome, Turn};
 use super::course::{Reached, Seen};
-use super::listener::{Listening, wait};
+use super::listener::{BEHIND, Listening, wait};
+use super::node::ENGINE;
 use super::reading::{self, Kept, Reader};
 use super::streams::Streams;
 
@@ -80,7 +81,7 @@ impl Listening {
             }
         }
         let course = &mut *self.course.lock();
-        course.since = None;
+        (course.since, course.fallen) = (None, None);
         course.begun = true;
         Ok(())
     }
@@ -92,7 +93,7 @@ impl Listening {
         let reached = Reached { stream: born, sequence: 0 };
         let course = &mut *self.course.lock();
         course.gap = true;
-        course.reached = Some(reached);
+        course.begin(reached);
         reached
     }
 
@@ -108,10 +109,9 @@ impl Listening {
         }
         // What came to the stream up to this answer has come here as well, before it.
         let last = reading::last_of_all(stream, &self.wanted).await?;
-        self.course.lock().reached = Some(Reached { stream: born, sequence: 0 });
-        // To a pattern everything follows.
-        drop(self.take_waiting());
-        self.reach(last);
+        self.course.lock().begin(Reached { stream: born, sequence: 0 });
+        self.take_first();
+        self.course.lock().begin(Reached { stream: born, sequence: last });
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Listening {
         let age = retention.age.min(oldest(stream));
         let gone = gone.or_else(|| now.checked_sub(age)).unwrap_or(now);
         self.node.router.prepend(&self.wanted, older.make_contiguous(), gone, now);
-        self.course.lock().reached = Some(Reached { stream: born, sequence });
+        self.course.lock().begin(Reached { stream: born, sequence });
         Ok(())
     }
 
@@ -195,58 +195,69 @@ impl Listening {
             || read.first().is_none_or(|kept| kept.sequence == from.sequence)
             || self.keeps_all_since(stream, reader.pending);
         self.course.lock().gap |= !follows;
+        let mut sequence = from.sequence;
         while !read.is_empty() {
+            sequence = read.last().map_or(sequence, |kept| kept.sequence);
             wait(self.deliver_kept(&read, from.stream)).await;
             read = reader.next().await?;
         }
         reader.end().await;
-        if is_pattern && let Some(last) = last {
-            self.reach(last);
+        // In a cluster the one that was read from may be behind the one that leads.
+        let last = last.unwrap_or(0);
+        let next = if is_pattern {
+            reading::next_on(stream, &self.wanted, subject, sequence + 1).await?
+        } else {
+            Some(last).filter(|last| *last > sequence)
+        };
+        if next.is_some_and(|next| next <= last) {
+            return Err(BrokerError::Unavailable { engine: ENGINE });
+        }
+        if is_pattern && let Some(here) = &mut self.course.lock().reached {
+            here.sequence = here.sequence.max(last);
         }
         Ok(())
     }
 
     /// A crash has cost the stream what came here already: those places are given to other messages.
+    /// Or, in a cluster, the one that leads now does not know yet what it has.
     async fn fall_back(
         &mut self,
         stream: &Stream,
         subject: &str,
         born: u64,
     ) -> Result<(), BrokerError> {
-        self.node.router.forget(&self.wanted);
         {
             let course = &mut *self.course.lock();
+            let now = Instant::now();
+            if now.saturating_duration_since(*course.fallen.get_or_insert(now)) < BEHIND {
+                return Err(BrokerError::Unavailable { engine: ENGINE });
+            }
             course.gap = true;
             course.reached = None;
         }
+        self.node.router.forget(&self.wanted);
         self.begin(stream, subject, born).await
-    }
-
-    /// All is delivered up to a place in the stream.
-    fn reach(&self, sequence: u64) {
-        if let Some(here) = &mut self.course.lock().reached {
-            here.sequence = here.sequence.max(sequence);
-        }
-    }
-
-    fn sequence(&self) -> u64 {
-        self.course.lock().reached.map_or(0, |reached| reached.sequence)
     }
 
     /// Delivers what was read, as far as it has not come.
     fn deliver_kept(&mut self, read: &[Kept], born: u64) -> Outcome {
         let mut turn = Turn::new(Instant::now());
         let mut outcome = Outcome::done();
+        let is_pattern = self.wanted.is_pattern();
         for kept in read {
-            if kept.sequence <= self.sequence() {
+            let Some(Ok(destination)) = self.node.kept.destination(&kept.message.subject) else {
                 continue;
+            };
+            let subject = self.node.kept.behind_prefix(&kept.message.subject);
+            {
+                let course = &mut *self.course.lock();
+                if kept.sequence <= course.known(subject, is_pattern) {
+                    continue;
+                }
+                course.reach(subject, is_pattern, kept.sequence);
             }
             let reached = Reached { stream: born, sequence: kept.sequence };
-            self.course.lock().reached = Some(reached);
-            let destination = self.node.kept.destination(&kept.message.subject);
-            if let Some(Ok(destination)) = destination {
-                outcome = self.deliver(destination, &kept.message, Some(reached), &mut turn);
-            }
+            outcome = self.deliver(destination, &kept.message, Some(reached), &mut turn);
         }
         outcome
     }

@@ -1,17 +1,18 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::Subscriber;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::session::Delivery;
 
 use super::super::{BrokerError, Destination, Outcome, Turn, pattern};
 use super::course::{Course, Reached};
-use super::filling::Keeping;
+use super::filling::{Keeping, Place};
 use super::message;
 use super::node::Node;
 
@@ -25,7 +26,7 @@ use super::node::Node;
 /// from there, by [filling](super::filling).
 pub(super) struct Listener {
     task: JoinHandle<()>,
-    dropped: Arc<Notify>,
+    missing: Arc<Notify>,
 }
 
 /// What the task of a listener works with.
@@ -44,6 +45,12 @@ pub(super) struct Unexpected;
 /// How many messages are taken along before any of them is delivered.
 const TURN: usize = 64;
 
+/// How far one server of a cluster may be behind another one.
+pub(super) const BEHIND: Duration = Duration::from_secs(5);
+
+/// How long to wait for it at a time.
+const PAUSE: Duration = Duration::from_millis(50);
+
 impl Listener {
     /// `ready` is told when what was there before is there, and what comes will be delivered. An error
     /// is that JetStream refuses that, and the end.
@@ -51,14 +58,14 @@ impl Listener {
         listening: Listening,
         ready: impl FnOnce(Result<(), BrokerError>) + Send + 'static,
     ) -> Self {
-        let dropped = Arc::new(Notify::new());
-        let task = tokio::spawn(listening.run(Arc::clone(&dropped), ready));
-        Self { task, dropped }
+        let missing = Arc::new(Notify::new());
+        let task = tokio::spawn(listening.run(Arc::clone(&missing), ready));
+        Self { task, missing }
     }
 
-    /// The client has dropped messages, perhaps some of this subscription.
-    pub(super) fn dropped(&self) {
-        self.dropped.notify_one();
+    /// Messages may be missing that are in the stream.
+    pub(super) fn look(&self) {
+        self.missing.notify_one();
     }
 
     /// Ends it. After that it delivers nothing.
@@ -78,7 +85,7 @@ impl Drop for Listener {
 impl Listening {
     async fn run(
         mut self,
-        dropped: Arc<Notify>,
+        missing: Arc<Notify>,
         ready: impl FnOnce(Result<(), BrokerError>) + Send + 'static,
     ) {
         let filled = self.fill().await;
@@ -94,7 +101,7 @@ impl Listening {
                     None => break,
                 },
                 // It has begun, so nothing is refused any more.
-                () = dropped.notified() => drop(self.fill().await),
+                () = missing.notified() => drop(self.fill().await),
             }
         }
     }
@@ -119,14 +126,28 @@ impl Listening {
         }
         drop(turn);
         if let Some(message) = unexpected {
-            if let Some(keeping) = &self.keeping {
-                keeping.streams.forget(&keeping.config.name);
-            }
-            drop(self.fill().await);
-            let mut turn = Turn::new(Instant::now());
-            outcome = self.take_anyway(&message, &mut turn);
+            outcome = self.take_unexpected(&message).await;
         }
         wait(outcome).await;
+    }
+
+    /// Takes a message that does not follow on the one before, when what the stream keeps was read.
+    async fn take_unexpected(&mut self, message: &async_nats::Message) -> Outcome {
+        if let Some(keeping) = &self.keeping {
+            keeping.streams.forget(&keeping.config.name);
+        }
+        let began = Instant::now();
+        loop {
+            drop(self.fill().await);
+            // In a cluster the one that is asked may be a moment behind the one that has published it.
+            let known = self.known(message);
+            let missing = self.place(message).is_some_and(|place| place.previous > known);
+            if !missing || began.elapsed() > BEHIND {
+                let mut turn = Turn::new(Instant::now());
+                return self.take_anyway(message, &mut turn);
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Takes what waits here already. What is there again is dropped; whether all of the rest follows
@@ -134,14 +155,25 @@ impl Listening {
     pub(super) fn take_waiting(&mut self) -> Result<(), Unexpected> {
         let mut turn = Turn::new(Instant::now());
         while let Some(Some(message)) = self.messages.next().now_or_never() {
-            let place = self.keeping.as_ref().and_then(|keeping| keeping.place(&message));
-            let here = self.course.lock().reached.map_or(0, |reached| reached.sequence);
-            if place.is_none_or(|place| place.sequence > here) {
+            let known = self.known(&message);
+            if self.place(&message).is_none_or(|place| place.sequence > known) {
                 // What it waits for is bounded by what the client keeps.
                 drop(self.take(&message, &mut turn)?);
             }
         }
         Ok(())
+    }
+
+    /// Takes what waits here already, for a pattern, which begins with it.
+    pub(super) fn take_first(&mut self) {
+        let mut turn = Turn::new(Instant::now());
+        while let Some(Some(message)) = self.messages.next().now_or_never() {
+            if let Some(place) = self.place(&message) {
+                let subject = self.subject(&message);
+                self.course.lock().reach(subject, true, place.previous);
+            }
+            drop(self.take(&message, &mut turn));
+        }
     }
 
     /// Takes a message, if it follows on the one before.
@@ -153,18 +185,20 @@ impl Listening {
         let Some(Ok(destination)) = self.node.subjects.destination(&arrived.subject) else {
             return Ok(Outcome::done());
         };
-        let place = self.keeping.as_ref().and_then(|keeping| keeping.place(arrived));
         let mut reached = None;
-        if let Some(place) = place
-            && let Some(here) = &mut self.course.lock().reached
-        {
-            // Of one subject it is known which message was the one before.
-            let missing = !self.wanted.is_pattern() && place.previous > here.sequence;
-            if missing || place.sequence <= here.sequence {
+        if let Some(place) = self.place(arrived) {
+            let (subject, is_pattern) = (self.subject(arrived), self.wanted.is_pattern());
+            let course = &mut *self.course.lock();
+            let known = course.known(subject, is_pattern);
+            if place.previous > known {
+                course.doubt(known);
                 return Err(Unexpected);
             }
-            here.sequence = place.sequence;
-            reached = Some(*here);
+            if place.sequence <= known {
+                return Err(Unexpected);
+            }
+            course.reach(subject, is_pattern, place.sequence);
+            reached = course.reached.map(|it| Reached { sequence: place.sequence, ..it });
         }
         Ok(self.deliver(destination, arrived, reached, turn))
     }
@@ -172,17 +206,28 @@ impl Listening {
     /// Takes a message that does not follow on the one before, though all was read that the stream
     /// keeps: what is missing is gone. One that has come already is dropped.
     fn take_anyway(&mut self, arrived: &async_nats::Message, turn: &mut Turn) -> Outcome {
-        let place = self.keeping.as_ref().and_then(|keeping| keeping.place(arrived));
+        if let Some(place) = self.place(arrived)
+            && place.previous > self.known(arrived)
         {
             let course = &mut *self.course.lock();
-            if let (Some(place), Some(here)) = (place, &mut course.reached)
-                && place.previous > here.sequence
-            {
-                here.sequence = place.previous;
-                course.gap = true;
-            }
+            course.reach(self.subject(arrived), self.wanted.is_pattern(), place.previous);
+            course.gap = true;
         }
         self.take(arrived, turn).unwrap_or_else(|Unexpected| Outcome::done())
+    }
+
+    fn place(&self, arrived: &async_nats::Message) -> Option<Place> {
+        self.keeping.as_ref().and_then(|keeping| keeping.place(arrived))
+    }
+
+    /// What a message came on, as it is called in the stream as well.
+    fn subject<'a>(&self, arrived: &'a async_nats::Message) -> &'a str {
+        self.node.subjects.behind_prefix(&arrived.subject)
+    }
+
+    /// How far this has come with the destination of a message.
+    fn known(&self, arrived: &async_nats::Message) -> u64 {
+        self.course.lock().known(self.subject(arrived), self.wanted.is_pattern())
     }
 
     /// Delivers what was published, from this place in the stream if it was kept.

@@ -164,7 +164,7 @@ impl Listeners {
     pub(super) fn dropped(&self) {
         for (destination, entry) in &self.entries {
             if !destination.is_pattern() && self.node.keeps(destination) {
-                entry.listeners.iter().for_each(Listener::dropped);
+                entry.listeners.iter().for_each(Listener::look);
             } else {
                 self.node.router.gap(destination);
             }

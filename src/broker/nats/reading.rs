@@ -2,7 +2,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind, Stream};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -103,14 +104,33 @@ pub(super) async fn last_on(
     destination: &Destination,
     subject: &str,
 ) -> Result<Option<u64>, BrokerError> {
-    let last = async {
-        match stream.get_last_raw_message_by_subject(subject).await {
+    place_of(destination, stream.get_last_raw_message_by_subject(subject)).await
+}
+
+async fn place_of(
+    destination: &Destination,
+    request: impl Future<Output = Result<StreamMessage, LastRawMessageError>>,
+) -> Result<Option<u64>, BrokerError> {
+    let place = async {
+        match request.await {
             Ok(message) => Ok(Some(message.sequence)),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error),
         }
     };
-    answer(destination, last).await
+    answer(destination, place).await
+}
+
+/// The place of the first message from a place on that a stream keeps on a subject, perhaps one with
+/// wildcards.
+pub(super) async fn next_on(
+    stream: &Stream,
+    destination: &Destination,
+    subject: &str,
+    from: u64,
+) -> Result<Option<u64>, BrokerError> {
+    let request = stream.raw_message_builder().sequence(from).next_by_subject(subject);
+    place_of(destination, request.send()).await
 }
 
 /// The place of the last message that a stream ever had.

@@ -85,6 +85,11 @@ impl Subjects {
         vec![subject]
     }
 
+    /// A subject without the prefix.
+    pub(super) fn behind_prefix<'a>(&self, subject: &'a str) -> &'a str {
+        subject.strip_prefix(&self.prefix).unwrap_or(subject)
+    }
+
     /// The destination that a subject names; `None` for one that is not below the prefix.
     pub(super) fn destination(
         &self,

@@ -8,6 +8,7 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+mod cluster;
 mod engine;
 mod faults;
 mod history;

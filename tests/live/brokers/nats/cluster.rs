@@ -1,0 +1,143 @@
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use async_nats::jetstream::stream::{Config, Info};
+use stompbox::broker::{BrokerOptions, NatsBroker};
+use stompbox::testkit::Received;
+
+use crate::engine::Engine;
+use crate::listener::{Listener, PATIENCE, kept_room, publish, send};
+
+/// Three servers that are one.
+struct Cluster {
+    engines: Vec<Engine>,
+    url: String,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let ports: Vec<_> = std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").unwrap())
+            .take(3)
+            .map(|listener| (listener.local_addr().unwrap().port(), listener))
+            .collect();
+        let ports: Vec<_> = ports.into_iter().map(|(port, _)| port).collect();
+        let routes: Vec<_> =
+            ports.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
+        let engine = |(number, port): (usize, &u16)| {
+            let configuration = format!(
+                "server_name: s{number}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: {routes:?} }}"
+            );
+            Engine::start_with(&format!("cluster-{number}"), &configuration)
+        };
+        let engines: Vec<_> = ports.iter().enumerate().map(engine).collect();
+        let hosts: Vec<_> =
+            engines.iter().map(|engine| engine.url.trim_start_matches("nats://")).collect();
+        let url = format!("nats://{}", hosts.join(","));
+        Self { engines, url }
+    }
+
+    /// Connects a node, as soon as the servers have found each other.
+    async fn node(&self) -> NatsBroker {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rule = "/topic/**,history=100000,history-bytes=64MiB".parse().unwrap();
+            let options = BrokerOptions::default().rule(rule);
+            match NatsBroker::connect(&self.url, options).await {
+                Ok(node) => return node,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Has a stream on all servers, which somebody has made beforehand. Returns the number of the one
+    /// that leads it.
+    async fn replicate(&self) -> usize {
+        // As a node makes it.
+        let node = self.node().await;
+        publish(&node, &kept_room(), "made").await.unwrap();
+        drop(node);
+        let urls: Vec<_> = self.engines.iter().map(|engine| engine.url.clone()).collect();
+        let context = jetstream::new(async_nats::connect(urls).await.unwrap());
+        let made = context.get_stream("stompbox-topics").await.unwrap();
+        let config = Config { num_replicas: 3, ..made.cached_info().config.clone() };
+        context.delete_stream("stompbox-topics").await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        // Not all servers may be there yet.
+        while let Err(error) = context.create_stream(config.clone()).await {
+            assert!(Instant::now() < deadline, "{error}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        loop {
+            let stream = context.get_stream("stompbox-topics").await.unwrap();
+            if let Some(leader) = leader_of_three(stream.cached_info()) {
+                return leader;
+            }
+            assert!(Instant::now() < deadline, "{:?}", stream.cached_info());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+fn leader_of_three(info: &Info) -> Option<usize> {
+    let cluster = info.cluster.as_ref()?;
+    let complete = cluster.replicas.len() == 2 && cluster.replicas.iter().all(|it| it.current);
+    cluster.leader.as_ref().filter(|_| complete)?.strip_prefix('s')?.parse().ok()
+}
+
+/// The one that leads the stream is killed, while two nodes publish and listen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn a_cluster_survives_the_crash_of_a_server() {
+    let mut cluster = Cluster::start();
+    let leader = cluster.replicate().await;
+    let (one, other) = (cluster.node().await, cluster.node().await);
+    let room = kept_room();
+    let listeners = [
+        Listener::new(&one, &room).await,
+        Listener::new(&other, &room).await,
+        Listener::new(&other, "/topic/kept/*").await,
+    ];
+    publish(&one, &room, "begin").await.unwrap();
+    let stop = AtomicBool::new(false);
+    let load = async {
+        let (mut number, mut confirmed) = (0_u64, Vec::new());
+        while !stop.load(Ordering::Relaxed) {
+            let sent: Vec<_> = (number..number + 20)
+                .map(|number| (number, send(&one, &room, &number.to_string())))
+                .collect();
+            number += 20;
+            for (number, outcome) in sent {
+                let outcome = tokio::time::timeout(PATIENCE, outcome).await.expect("in time");
+                if outcome.is_ok() {
+                    confirmed.push(number);
+                }
+            }
+        }
+        confirmed
+    };
+    let disturb = async {
+        listeners[1].until("100").await;
+        cluster.engines[leader].kill();
+        let more = listeners[1].mailbox.count() + 200;
+        listeners[1].mailbox.wait_for(more, PATIENCE).await.expect("it goes on");
+        cluster.engines[leader].start_again();
+        let more = listeners[1].mailbox.count() + 200;
+        listeners[1].mailbox.wait_for(more, PATIENCE).await.expect("it goes on");
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (confirmed, ()) = tokio::join!(load, disturb);
+    publish(&one, &room, "end").await.unwrap();
+    for listener in &listeners {
+        let received = listener.until("end").await;
+        let numbers: Vec<u64> = received.iter().filter_map(|it| it.text().parse().ok()).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{}", listener.destination);
+        let missing: Vec<_> =
+            confirmed.iter().filter(|it| numbers.binary_search(it).is_err()).collect();
+        assert!(missing.is_empty(), "{}: {missing:?} are missing", listener.destination);
+        let gaps: Vec<_> = received.iter().filter(|it| it.gap).map(Received::text).collect();
+        assert!(gaps.is_empty(), "{}: a gap is said before {gaps:?}", listener.destination);
+    }
+}
