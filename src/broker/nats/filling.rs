@@ -53,7 +53,8 @@ impl Listening {
         let mut backoff = Backoff::new();
         loop {
             let first = !self.course.lock().begun;
-            match self.try_to_fill().await {
+            // It is large, and a listener is nearly always without it.
+            match Box::pin(self.try_to_fill()).await {
                 // What came here and to the reader has come to both by now.
                 Ok(()) if self.take_waiting().is_ok() => return Ok(()),
                 Ok(()) => {}

@@ -302,7 +302,9 @@ mod tests {
     fn a_pattern_keeps_all_where_no_rule_before_keeps_none() {
         let rules = |texts: &[&str]| {
             let mut rules = DestinationRules::default();
-            texts.iter().for_each(|text| rules.add(text.parse().unwrap()));
+            for text in texts {
+                rules.add(text.parse().unwrap());
+            }
             rules
         };
         let all = "/topic/**".parse().unwrap();
