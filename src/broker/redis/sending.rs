@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
+use super::super::BrokerError;
 use super::super::engine::{Backoff, Item};
-use super::super::{BrokerError, Message, Retention};
-use super::{ENGINE, Lost, Node, names, payload};
-
-/// Something to be done at the Redis: all of it, or none.
-#[derive(Debug, Clone)]
-pub(super) struct Request(pub(super) Arc<[Message]>);
+use super::request::Request;
+use super::{ENGINE, Lost, Node, names};
 
 /// What a batch is made of at the most, so that it takes a Redis no longer than others can wait.
 const BATCH_REQUESTS: usize = 256;
@@ -19,16 +16,6 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// How long a Redis remembers how far a node had come that is gone, in seconds.
 const PROGRESS_SECONDS: u64 = 3600;
-
-/// The longest that a stream keeps a message, in milliseconds: what a script can count with.
-const LONGEST_AGE: u64 = 10 * 365 * 24 * 3600 * 1000;
-
-impl Request {
-    /// How many bytes it holds, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.iter().map(|message| message.shared().size()).sum()
-    }
-}
 
 /// Takes what is in the outbox to the Redis, in its order, over one connection after the other.
 pub(super) async fn send(node: Arc<Node>, first: MultiplexedConnection) {
@@ -54,7 +41,8 @@ async fn give_up_in_time(node: &Node) {
     loop {
         let now = Instant::now();
         let soon = now + Duration::from_secs(1);
-        let next = node.outbox.expire(now).unwrap_or(soon).min(soon);
+        let given_up = |request: &Request| node.queues.answered(request, false);
+        let next = node.outbox.expire_each(now, given_up).unwrap_or(soon).min(soon);
         tokio::time::sleep_until(next.into()).await;
     }
 }
@@ -66,12 +54,7 @@ async fn progress(
     connection: &mut MultiplexedConnection,
     previous: &mut Option<u64>,
 ) -> Result<u64, Lost> {
-    if let Some(previous) = *previous {
-        let mut kill = redis::cmd("CLIENT");
-        // That it is not there any more is as well; who may not kill it has only a smaller chance.
-        drop(kill.arg("KILL").arg("ID").arg(previous).query_async::<()>(connection).await);
-    }
-    *previous = redis::cmd("CLIENT").arg("ID").query_async(connection).await.ok();
+    node.replace(connection, previous).await;
     let mut ask = redis::cmd("GET");
     ask.arg(names::progress(node.number));
     let done: Option<u64> = ask.query_async(connection).await?;
@@ -99,8 +82,8 @@ async fn send_over(
         let part = batch.get(..sent).unwrap_or_default();
         match send_batch(node, &mut connection, part).await? {
             Some(answers) => {
-                for (item, answer) in batch.drain(..sent).zip(answers) {
-                    node.outbox.answer(item.number, answer);
+                for (item, answered) in batch.drain(..sent).zip(answers) {
+                    answer(node, &item, answered);
                 }
             }
             // One of them was refused before any was done: which one is seen when each is alone.
@@ -108,7 +91,7 @@ async fn send_over(
             None => {
                 for item in batch.drain(..sent) {
                     let error = refused(&item.what, "its transaction was aborted".to_owned());
-                    node.outbox.answer(item.number, Err(error));
+                    answer(node, &item, Err(error));
                 }
             }
         }
@@ -124,7 +107,7 @@ async fn fill(node: &Node, batch: &mut Vec<Item<Request>>, done: u64) {
     let mut next = Some(node.outbox.next().await);
     while let Some(item) = next.take() {
         if item.again && item.number <= done {
-            node.outbox.answer(item.number, Ok(()));
+            answer(node, &item, Ok(()));
         } else {
             bytes += item.what.bytes();
             batch.push(item);
@@ -143,21 +126,16 @@ async fn send_batch(
 ) -> Result<Option<Vec<Result<(), BrokerError>>>, Lost> {
     let Some(last) = batch.last() else { return Ok(Some(Vec::new())) };
     let mut pipeline = Pipeline::new();
-    // A Redis forgets scripts when it starts again, and when it is told to.
-    pipeline.cmd("SCRIPT").arg("LOAD").arg(PUBLISH_SCRIPT);
+    load_scripts(node, &mut pipeline, batch);
     pipeline.cmd("MULTI");
-    let mut commands = 2;
-    for item in batch {
-        for message in item.what.0.iter() {
-            add(node, &mut pipeline, message);
-            commands += 1;
-        }
+    for step in batch.iter().flat_map(|item| item.what.steps()) {
+        step.add(node, &mut pipeline);
     }
     let progress = names::progress(node.number);
     pipeline.cmd("SET").arg(progress).arg(last.number).arg("EX").arg(PROGRESS_SECONDS);
     pipeline.cmd("EXEC");
     // Only the answer of EXEC is looked at: it has those of all the others.
-    let answers = connection.send_packed_commands(&pipeline, commands + 1, 1).await;
+    let answers = connection.send_packed_commands(&pipeline, pipeline.len() - 1, 1).await;
     let mut answers = match answers.map_err(|_| Lost)?.pop() {
         Some(Value::Array(answers)) => answers.into_iter(),
         Some(Value::ServerError(_) | Value::Nil) => return Ok(None),
@@ -165,7 +143,7 @@ async fn send_batch(
     };
     let of_request = |item: &Item<Request>| {
         let mut reason = None;
-        for answer in answers.by_ref().take(item.what.0.len()) {
+        for answer in answers.by_ref().take(item.what.commands(node)) {
             if let Value::ServerError(error) = answer {
                 reason = Some(error.code().to_owned());
             }
@@ -175,31 +153,25 @@ async fn send_batch(
     Ok(Some(batch.iter().map(of_request).collect()))
 }
 
-/// Adds what publishes one message.
-fn add(node: &Node, pipeline: &mut Pipeline, message: &Message) {
-    let destination = message.destination();
-    let (channel, payload) = (names::channel(destination), payload::write(message.shared()));
-    let Retention { messages, age, bytes, .. } = node.rules.policy(destination).retention;
-    if !node.keeps_history(destination) {
-        pipeline.cmd("PUBLISH").arg(channel).arg(payload);
-        return;
+/// Adds what loads the scripts that a batch calls.
+fn load_scripts(node: &Node, pipeline: &mut Pipeline, batch: &[Item<Request>]) {
+    let mut loaded: Vec<&str> = Vec::new();
+    let steps = batch.iter().flat_map(|item| item.what.steps());
+    for script in steps.filter_map(|step| step.script(node)) {
+        let hash = script.script.get_hash();
+        if !loaded.contains(&hash) {
+            loaded.push(hash);
+            script.load(pipeline);
+        }
     }
-    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX).min(LONGEST_AGE);
-    let messages = u32::try_from(messages).unwrap_or(u32::MAX);
-    let script = pipeline.cmd("EVALSHA").arg(&node.publish_script).arg(1);
-    script
-        .arg(names::stream(destination))
-        .arg(channel)
-        .arg(payload)
-        .arg(messages)
-        .arg(age)
-        .arg(bytes);
+}
+
+/// What was asked for was done, or refused.
+fn answer(node: &Node, item: &Item<Request>, answer: Result<(), BrokerError>) {
+    node.queues.answered(&item.what, answer.is_ok());
+    node.outbox.answer(item.number, answer);
 }
 
 fn refused(request: &Request, reason: String) -> BrokerError {
-    let first = request.0.first().map(|message| message.destination().to_string());
-    BrokerError::Refused { destination: first.unwrap_or_default(), reason, engine: ENGINE }
+    BrokerError::Refused { destination: request.destination(), reason, engine: ENGINE }
 }
-
-/// Keeps a message in a stream, and publishes it.
-pub(super) const PUBLISH_SCRIPT: &str = include_str!("publish.lua");

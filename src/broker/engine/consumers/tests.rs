@@ -145,7 +145,10 @@ fn what_nobody_has_credit_for_goes_back_the_latest_first() {
     assert_eq!(queue.consumers.credit(), 1);
     let surplus = queue.consumers.take_surplus();
     assert_eq!(surplus.len(), 3);
-    assert!(surplus.iter().all(|(_, attempts)| *attempts == 1), "the one that left may have had it");
+    assert!(
+        surplus.iter().all(|(_, attempts)| *attempts == 1),
+        "the one that left may have had it"
+    );
     assert!(surplus.is_sorted_by(|one, next| one > next));
     assert!(queue.consumers.take_surplus().is_empty());
 }

@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::engine::{setting, url};
-use crate::node::unique;
+use crate::node::{PATIENCE, unique};
 
 /// A `stompbox serve`, which ends with this.
 struct Program {
@@ -31,7 +30,7 @@ impl Program {
 
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(&self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         let mut client = Client(BufReader::new(stream));
         client.send("CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n");
         assert!(client.receive().starts_with("CONNECTED\n"));
@@ -93,10 +92,45 @@ fn two_programs_share_a_room() {
     again.subscribe(&room, &format!("{since}\n"));
     let message = again.receive();
     assert!(message.ends_with("\n\nmeanwhile") && !message.contains("gap:"), "{message}");
-    let mut queue = there.connect();
-    queue.publish("/queue/a", "refused");
-    let error = queue.receive();
-    assert!(error.starts_with("ERROR\n") && error.contains("not supported"), "{error}");
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn what_a_program_that_is_killed_had_comes_to_another() {
+    let (mut here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let queue = unique("/queue/work");
+    let (mut one, mut other) = (here.connect(), there.connect());
+    one.subscribe(&queue, "ack:client-individual\n");
+    other.publish(&queue, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let message = one.receive();
+    assert!(message.ends_with("\n\nhello") && !message.contains("redelivered:"), "{message}");
+    here.process.kill().expect("killed");
+    other.subscribe(&queue, "");
+    let message = other.receive();
+    assert!(message.ends_with("\n\nhello"), "{message}");
+    assert!(message.contains("redelivered:true\ndelivery-count:2\n"), "{message}");
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn a_reply_reaches_a_client_of_another_program() {
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let queue = unique("/queue/questions");
+    let (mut asks, mut answers) = (here.connect(), there.connect());
+    answers.subscribe(&queue, "");
+    asks.send(&format!("SEND\ndestination:{queue}\nreply-to:/temp-queue/answers\n\nhow?"));
+    let question = answers.receive();
+    let reply_to = question.lines().find_map(|line| line.strip_prefix("reply-to:"));
+    let reply_to = reply_to.expect("an address for the reply");
+    answers.publish(reply_to, "so");
+    assert!(answers.receive().starts_with("RECEIPT\n"));
+    let reply = asks.receive();
+    assert!(reply.ends_with("\n\nso"), "{reply}");
+    // A reply that comes too late costs nobody anything.
+    drop((asks, here));
+    answers.publish(reply_to, "late");
+    assert!(answers.receive().starts_with("RECEIPT\n"));
 }
 
 #[test]

@@ -1,0 +1,182 @@
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::super::engine::{Consumers, Settled};
+use super::super::{Destination, Settle};
+use super::request::Step;
+use super::{StreamId, payload};
+
+/// What this node knows of a queue that it consumes from.
+#[derive(Debug)]
+pub(super) struct Queue {
+    destination: Destination,
+    pub(super) consumers: Consumers<StreamId>,
+    /// What Redis has handed to this node, and has not been confirmed to be settled.
+    held: Mutex<Held>,
+    /// Whether the node may be in the queue's group at Redis.
+    pub(super) joined: AtomicBool,
+    /// Whether Redis may have messages that nobody was handed.
+    more: AtomicBool,
+    /// Whether Redis may have messages down as this node's that it does not know.
+    stale: AtomicBool,
+    changed: Notify,
+    /// Held by whoever talks to Redis about this queue.
+    pub(super) at_work: tokio::sync::Mutex<()>,
+}
+
+/// The messages that Redis has handed to this node.
+#[derive(Debug, Default)]
+struct Held {
+    /// A consumer has them, or gets them.
+    here: HashSet<StreamId>,
+    /// They are being acknowledged.
+    acknowledged: HashSet<StreamId>,
+    /// They are on their way back.
+    given_back: HashSet<StreamId>,
+}
+
+impl Queue {
+    pub(super) fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            consumers: Consumers::new(),
+            held: Mutex::default(),
+            joined: AtomicBool::new(false),
+            more: AtomicBool::new(true),
+            stale: AtomicBool::new(false),
+            changed: Notify::new(),
+            at_work: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A message came to the queue.
+    pub(super) fn wake(&self) {
+        self.more.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Whether Redis may have messages that nobody was handed. Asked once.
+    pub(super) fn take_more(&self) -> bool {
+        self.more.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether Redis may have messages down as this node's that it does not know. Asked once.
+    pub(super) fn take_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::AcqRel)
+    }
+
+    /// Waits until there may be something to do.
+    pub(super) async fn changed(&self) {
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = self.consumers.changed() => {}
+        }
+    }
+
+    /// Redis has handed a message to this node, and may have handed it to consumers so often before.
+    pub(super) fn arrived(&self, id: StreamId, payload: &[u8], attempts: u32) {
+        let new = {
+            let held = &mut *self.held.lock();
+            // It may have gone back, and come again, before that was confirmed.
+            held.given_back.remove(&id);
+            // A Redis that has lost its last seconds hands out again what is here.
+            !held.acknowledged.contains(&id) && held.here.insert(id)
+        };
+        if new {
+            let message = payload::read_kept(&self.destination, payload);
+            self.consumers.arrived(id, message, attempts);
+        }
+    }
+
+    /// Settles what was delivered here. Returns what Redis is to be told; it has to be
+    /// [answered](Self::answered).
+    pub(super) fn settle(&self, settle: &Settle) -> Vec<Step> {
+        let (mut done, mut back) = (Vec::new(), Vec::new());
+        for (settled, attempts) in self.consumers.withdraw(settle) {
+            match settled {
+                Settled::Done(id) => done.push(id),
+                Settled::Requeue(id) => back.push((id, attempts)),
+            }
+        }
+        self.steps(done, back)
+    }
+
+    /// What has settled itself, as with [`settle`](Self::settle).
+    pub(super) fn take_settled(&self) -> Vec<Step> {
+        let settled = self.consumers.take_settled().into_iter();
+        let done = settled.map(|(Settled::Done(id) | Settled::Requeue(id))| id).collect();
+        self.steps(done, Vec::new())
+    }
+
+    fn steps(&self, done: Vec<StreamId>, back: Vec<(StreamId, u32)>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let held = &mut *self.held.lock();
+        for id in &done {
+            held.here.remove(id);
+            held.acknowledged.insert(*id);
+        }
+        for (id, _) in &back {
+            held.here.remove(id);
+            held.given_back.insert(*id);
+        }
+        if !done.is_empty() {
+            steps.push(Step::Acknowledge(self.destination.clone(), done));
+        }
+        if !back.is_empty() {
+            steps.push(Step::GiveBack(self.destination.clone(), back));
+        }
+        steps
+    }
+
+    /// Redis has settled these, or was not reached in time: then they are this node's still, and are
+    /// to be asked for again.
+    pub(super) fn answered(&self, ids: impl IntoIterator<Item = StreamId>, settled: bool) {
+        let held = &mut *self.held.lock();
+        for id in ids {
+            held.acknowledged.remove(&id);
+            held.given_back.remove(&id);
+        }
+        if !settled {
+            self.stale.store(true, Ordering::Release);
+        }
+        self.changed.notify_one();
+    }
+
+    /// What is ready and nobody here has credit for, in order: each with how often it may have
+    /// reached a consumer. The node does not hold it any more.
+    pub(super) fn take_surplus(&self) -> Vec<(StreamId, u32)> {
+        let mut surplus = self.consumers.take_surplus();
+        surplus.reverse();
+        let held = &mut *self.held.lock();
+        for (id, _) in &surplus {
+            held.here.remove(id);
+        }
+        surplus
+    }
+
+    /// What the node holds.
+    pub(super) fn held(&self) -> HashSet<StreamId> {
+        let held = self.held.lock();
+        held.here.iter().chain(&held.acknowledged).chain(&held.given_back).copied().collect()
+    }
+
+    /// Whether something is on its way back. What nobody was handed yet comes after it.
+    pub(super) fn is_giving_back(&self) -> bool {
+        !self.held.lock().given_back.is_empty()
+    }
+
+    /// Whether Redis is being told of something that was settled.
+    pub(super) fn is_settling(&self) -> bool {
+        let held = self.held.lock();
+        !held.acknowledged.is_empty() || !held.given_back.is_empty()
+    }
+
+    /// What the node held is not its any more.
+    pub(super) fn lost(&self) {
+        self.consumers.lost();
+        *self.held.lock() = Held::default();
+    }
+}
