@@ -2,6 +2,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
 
@@ -197,6 +198,11 @@ impl Node {
             return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
         }
         let outcome = self.rooms.join(destination, &subscriber);
+        if kind == Kind::Temporary {
+            // Who is asked next may reply before Redis has confirmed.
+            let confirmed = Mutex::new(Some(self.rooms.join(destination, &subscriber)));
+            drop(self.push(vec![Step::Await(confirmed)], turn.now()));
+        }
         self.router.subscribe(destination, subscriber, turn);
         Ok(outcome)
     }

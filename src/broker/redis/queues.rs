@@ -89,7 +89,7 @@ impl Queues {
     pub(super) fn answered(&self, request: &Request, done: bool) {
         for step in request.steps() {
             match step {
-                Step::Publish(_) => {}
+                Step::Publish(_) | Step::Await(_) => {}
                 Step::Acknowledge(destination, ids) => {
                     if let Some(queue) = self.get(destination) {
                         queue.answered(ids.iter().copied(), done);

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use redis::Pipeline;
 
-use super::super::{Destination, Message, Retention};
+use super::super::{Destination, Message, Outcome, Retention};
 use super::scripts::Loadable;
 use super::{Node, StreamId, names, payload};
 
@@ -19,6 +20,8 @@ pub(super) enum Step {
     Acknowledge(Destination, Vec<StreamId>),
     /// Messages go back to their queue: each with how often it may have reached a consumer.
     GiveBack(Destination, Vec<(StreamId, u32)>),
+    /// Nothing, once a subscription is confirmed: what is sent after it reaches the subscriber.
+    Await(Mutex<Option<Outcome>>),
 }
 
 /// The longest that a stream keeps a message, in milliseconds: what a script can count with.
@@ -40,7 +43,16 @@ impl Request {
 
     /// What its first step is about.
     pub(super) fn destination(&self) -> String {
-        self.0.first().map_or_else(String::new, |step| step.destination().to_string())
+        let destination = self.0.first().and_then(Step::destination);
+        destination.map_or_else(String::new, ToString::to_string)
+    }
+
+    /// What it waits for. Asked once.
+    pub(super) fn awaited(&self) -> Option<Outcome> {
+        self.0.iter().find_map(|step| match step {
+            Step::Await(outcome) => outcome.lock().take(),
+            _ => None,
+        })
     }
 
     /// How many commands it takes.
@@ -56,13 +68,15 @@ impl Step {
                 Self::Publish(message) => message.shared().size(),
                 Self::Acknowledge(_, ids) => size_of_val(ids.as_slice()),
                 Self::GiveBack(_, messages) => size_of_val(messages.as_slice()),
+                Self::Await(_) => 0,
             }
     }
 
-    fn destination(&self) -> &Destination {
+    fn destination(&self) -> Option<&Destination> {
         match self {
-            Self::Publish(message) => message.destination(),
-            Self::Acknowledge(queue, _) | Self::GiveBack(queue, _) => queue,
+            Self::Publish(message) => Some(message.destination()),
+            Self::Acknowledge(queue, _) | Self::GiveBack(queue, _) => Some(queue),
+            Self::Await(_) => None,
         }
     }
 
@@ -72,7 +86,7 @@ impl Step {
             Self::Publish(message) => {
                 node.keeps_history(message.destination()).then_some(&node.scripts.publish)
             }
-            Self::Acknowledge(..) => None,
+            Self::Acknowledge(..) | Self::Await(_) => None,
             Self::GiveBack(..) => Some(&node.scripts.give_back),
         }
     }
@@ -82,6 +96,7 @@ impl Step {
             Self::Publish(message) if node.is_queue(message.destination()) => 2,
             Self::Acknowledge(..) => 2,
             Self::Publish(_) | Self::GiveBack(..) => 1,
+            Self::Await(_) => 0,
         }
     }
 
@@ -106,6 +121,7 @@ impl Step {
                     call.arg(id.to_string()).arg(attempts);
                 }
             }
+            Self::Await(_) => {}
         }
     }
 }

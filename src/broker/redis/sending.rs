@@ -14,6 +14,9 @@ use super::{ENGINE, Lost, Node, names};
 const BATCH_REQUESTS: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
 
+/// How long what is sent waits at the most for a subscription before it.
+const AWAITED: Duration = Duration::from_secs(1);
+
 /// How long a Redis remembers how far a node had come that is gone, in seconds.
 const PROGRESS_SECONDS: u64 = 3600;
 
@@ -109,6 +112,9 @@ async fn fill(node: &Node, batch: &mut Vec<Item<Request>>, done: u64) {
         if item.again && item.number <= done {
             answer(node, &item, Ok(()));
         } else {
+            if let Some(outcome) = item.what.awaited() {
+                drop(tokio::time::timeout(AWAITED, outcome).await);
+            }
             bytes += item.what.bytes();
             batch.push(item);
         }

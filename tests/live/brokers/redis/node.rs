@@ -37,16 +37,20 @@ impl Node {
         to: &str,
         mailbox: &Arc<Mailbox>,
     ) -> Result<SubscriberId, BrokerError> {
+        let (id, outcome) = self.begin_subscribe(to, mailbox);
+        self.answer(outcome).await.map(|()| id)
+    }
+
+    /// Calls `subscribe`; what became of it is in the outcome.
+    pub(crate) fn begin_subscribe(
+        &self,
+        to: &str,
+        mailbox: &Arc<Mailbox>,
+    ) -> (SubscriberId, Outcome) {
         let id = self.new_id();
         let subscriber = Subscriber::new(id, mailbox.clone());
         let mut turn = Turn::new(Instant::now());
-        let outcome = self.broker.subscribe(&destination(to), subscriber, &mut turn);
-        drop(turn);
-        let answer = self.answer(outcome).await;
-        if answer.is_err() {
-            self.unsubscribe(to, id).await;
-        }
-        answer.map(|()| id)
+        (id, self.broker.subscribe(&destination(to), subscriber, &mut turn))
     }
 
     /// Subscribes to a queue in mode `client-individual`.

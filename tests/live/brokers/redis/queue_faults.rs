@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use stompbox::broker::{Broker, BrokerError, Message, Operation, Settlement, Turn};
 use stompbox::testkit::Received;
+use tokio::task::JoinSet;
 
 use crate::engine::Engine;
 use crate::node::{Consumer, Node, PATIENCE, bodies, destination};
@@ -17,68 +18,68 @@ const QUEUE: &str = "/queue/work";
 async fn under_load(name: &str, fault: impl FnOnce(&Engine) + Send) {
     let engine = Engine::start(name);
     let nodes = [Node::start(&engine.url).await, Node::start(&engine.url).await].map(Arc::new);
-    let mut workers = Vec::new();
+    let mut mailboxes = Vec::new();
+    let mut workers = JoinSet::new();
     for node in &nodes {
         let consumer = node.consume(QUEUE, 10).await;
-        workers.push(tokio::spawn(work(Arc::clone(node), consumer)));
+        mailboxes.push(Arc::clone(&consumer.mailbox));
+        workers.spawn(work(Arc::clone(node), consumer));
     }
-    let (done, mut ended) = tokio::sync::oneshot::channel::<()>();
-    let sender = Arc::clone(&nodes[0]);
-    let publishing = tokio::spawn(async move {
-        let (mut number, mut outcomes) = (0, Vec::new());
-        while ended.try_recv().is_err() {
-            outcomes.push((number, sender.send(QUEUE, number.to_string())));
-            number += 1;
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let mut confirmed = Vec::new();
-        for (number, outcome) in outcomes {
-            if sender.answer(outcome).await.is_ok() {
-                confirmed.push(number.to_string());
-            }
-        }
-        confirmed
-    });
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let publishing = tokio::spawn(publish_until(ended, Arc::clone(&nodes[0])));
     tokio::task::block_in_place(|| fault(&engine));
     done.send(()).expect("it publishes");
     let confirmed = publishing.await.expect("it publishes");
     assert!(confirmed.len() > 100, "{} were confirmed", confirmed.len());
-    // Each of the workers ends with one of these.
-    for _ in &workers {
-        nodes[0].publish(QUEUE, "end").await;
-    }
-    let mut all = Vec::new();
-    for worker in workers {
-        all.extend(worker.await.expect("it works"));
-    }
-    let came: HashSet<_> = bodies(&all).into_iter().collect();
-    let missing: Vec<_> = confirmed.iter().filter(|it| !came.contains(*it)).collect();
-    assert!(missing.is_empty(), "{missing:?} are missing");
+
+    let deadline = Instant::now() + PATIENCE;
+    let all = loop {
+        let all = [mailboxes[0].received(), mailboxes[1].received()].concat();
+        let came: HashSet<_> = bodies(&all).into_iter().collect();
+        let missing: Vec<_> = confirmed.iter().filter(|it| !came.contains(*it)).collect();
+        if missing.is_empty() {
+            break all;
+        }
+        assert!(Instant::now() < deadline, "{missing:?} are missing");
+        tokio::task::yield_now().await;
+    };
     let mut firsts = HashSet::new();
-    for it in all.iter().filter(|it| it.attempt == 1 && it.text() != "end") {
+    for it in all.iter().filter(|it| it.attempt == 1) {
         assert!(firsts.insert(it.text()), "{} came twice and does not say so", it.text());
     }
     let again = all.iter().filter(|it| it.attempt > 1).count();
-    println!("{} confirmed, {} came, {again} of them again", confirmed.len(), all.len());
-    assert_eq!(nodes[0].broker.outgoing_bytes(), 0, "nothing stays");
+    println!("{name}: {} confirmed, {} came, {again} of them again", confirmed.len(), all.len());
 }
 
-/// Acknowledges what comes until the end. Returns all that came.
-async fn work(node: Arc<Node>, consumer: Consumer) -> Vec<Received> {
-    let (mut done, mut outcomes) = (0, Vec::new());
-    loop {
-        let all = consumer.wait_for(done + 1).await;
-        let ended = all[done..].iter().any(|it| it.text() == "end");
-        outcomes.push(node.acknowledge(&consumer, &all[done..]));
-        done = all.len();
-        if ended {
-            // Those that are refused come again.
-            for outcome in outcomes {
-                drop(node.answer(outcome).await);
-            }
-            node.unsubscribe(QUEUE, consumer.id).await;
-            return consumer.mailbox.received();
+/// Publishes numbers. Returns those that were confirmed.
+async fn publish_until(
+    mut ended: tokio::sync::oneshot::Receiver<()>,
+    node: Arc<Node>,
+) -> Vec<String> {
+    let mut outcomes = Vec::new();
+    while ended.try_recv().is_err() {
+        let number = outcomes.len().to_string();
+        outcomes.push((number.clone(), node.send(QUEUE, number)));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut confirmed = Vec::new();
+    for (number, outcome) in outcomes {
+        if node.answer(outcome).await.is_ok() {
+            confirmed.push(number);
         }
+    }
+    confirmed
+}
+
+/// Acknowledges what comes.
+async fn work(node: Arc<Node>, consumer: Consumer) {
+    let mut done = 0;
+    loop {
+        let more = |all: &[Received]| all.len() > done;
+        let all = consumer.mailbox.wait_until(Duration::MAX, more).await.unwrap_or_default();
+        // What is refused comes again.
+        drop(node.acknowledge(&consumer, &all[done..]));
+        done = all.len();
     }
 }
 
@@ -163,4 +164,45 @@ async fn what_is_left_while_the_engine_is_away_comes_to_others() {
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     assert_eq!(bodies(&received), ["0", "1"]);
     assert!(received.iter().all(|it| it.attempt == 2), "{received:?}");
+}
+
+/// What docs/brokers.md says a node's user needs is enough.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn the_acl_of_the_documentation_is_enough() {
+    let engine = Engine::start("queue-acl");
+    let mut redis = crate::queues::redis(&engine.url).await;
+    let documentation = include_str!("../../../../docs/brokers.md");
+    let begins = documentation.find("`~stompbox:* allchannels").expect("it is there") + 1;
+    let acl = documentation[begins..].split_once('`').expect("its end").0;
+    let mut user = redis::cmd("ACL");
+    for word in ["SETUSER", "node", "on", ">secret"].into_iter().chain(acl.split_whitespace()) {
+        user.arg(word);
+    }
+    user.query_async::<()>(&mut redis).await.expect("a user");
+    let url = engine.url.replace("//", "//node:secret@");
+    let (dies, lives) = (Node::start(&url).await, Node::start(&url).await);
+    let first = dies.consume(QUEUE, 1).await;
+    dies.publish(QUEUE, "0").await;
+    let received = first.wait_for(1).await;
+    dies.reject(&first, &received).await;
+    first.wait_for(2).await;
+    let second = lives.consume(QUEUE, 1).await;
+    drop(dies);
+    let received = second.wait_for(1).await;
+    assert_eq!(received[0].attempt, 3);
+    let outcome = lives.acknowledge(&second, &received);
+    lives.answer(outcome).await.expect("acknowledged");
+    lives.publish("/topic/kept/a", "1").await;
+    lives.unsubscribe(QUEUE, second.id).await;
+    let mut exists = redis::cmd("EXISTS");
+    let exists = exists.arg("stompbox:queue:/queue/work");
+    while lives.broker.upstreams() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(exists.query_async::<u64>(&mut redis).await.expect("an answer"), 0);
+    let mut log = redis::cmd("ACL");
+    let denied: Vec<redis::Value> =
+        log.arg("LOG").query_async(&mut redis).await.expect("what was denied");
+    assert!(denied.is_empty(), "{denied:?}");
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use stompbox::broker::{Broker, Message, Turn};
+use stompbox::broker::{Broker, BrokerError, Message, Turn};
 use stompbox::testkit::Mailbox;
 
 use crate::engine::url;
@@ -200,4 +200,44 @@ async fn another_program_may_add_messages_and_delete_the_queue() {
     }
     node.publish(&queue, "three").await;
     until(&consumer.mailbox, "three").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn a_reply_that_comes_at_once_finds_its_queue() {
+    let node = Node::start(&url()).await;
+    let base = unique("/temp-queue");
+    for number in 0..200 {
+        let (mailbox, queue) = (Mailbox::new(), format!("{base}/{number}"));
+        let (id, subscribed) = node.begin_subscribe(&queue, &mailbox);
+        let sent = node.send(&queue, "so");
+        node.answer(subscribed).await.expect("subscribed");
+        node.answer(sent).await.expect("sent");
+        until(&mailbox, "so").await;
+        node.unsubscribe(&queue, id).await;
+        // Nobody is there, and nobody minds.
+        node.publish(&queue, "late").await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis"]
+async fn what_is_no_queue_is_refused() {
+    let node = Node::start(&url()).await;
+    let mailbox = Mailbox::new();
+    for pattern in ["/queue/*", "/temp-queue/**"] {
+        let refused = node.try_subscribe(pattern, &mailbox).await;
+        assert!(matches!(refused, Err(BrokerError::Unsupported { .. })), "{refused:?}");
+        let refused = node.answer(node.send(pattern, "never")).await;
+        assert!(matches!(refused, Err(BrokerError::SentToPattern { .. })), "{refused:?}");
+    }
+    let mut redis = redis(&url()).await;
+    let queue = unique("/queue");
+    let mut set = redis::cmd("SET");
+    let set = set.arg(format!("stompbox:queue:{queue}")).arg("no stream");
+    set.query_async::<()>(&mut redis).await.expect("set");
+    let refused = node.try_subscribe(&queue, &mailbox).await;
+    assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+    let refused = node.answer(node.send(&queue, "never")).await;
+    assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
 }
