@@ -180,3 +180,115 @@ impl Queue {
         *self.held.lock() = Held::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::super::super::{Settlement, Subscriber, SubscriberId};
+    use super::*;
+    use crate::broker::{Outlet, Taken};
+    use crate::session::{Delivery, SubscriptionKey};
+
+    /// Keeps the tags and the attempts of what it is delivered.
+    #[derive(Default)]
+    struct Connection(Mutex<Vec<(u64, u32)>>);
+
+    impl Outlet for Connection {
+        fn deliver(&self, _: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
+            self.0.lock().extend(deliveries.iter().map(|it| (it.tag(), it.attempt())));
+            Taken::Written
+        }
+    }
+
+    const WHO: SubscriberId =
+        SubscriberId { connection: 1, subscription: SubscriptionKey::new(0, 0) };
+
+    fn id(number: u64) -> StreamId {
+        format!("1-{number}").parse().unwrap()
+    }
+
+    /// A queue with one consumer.
+    fn queue(settles: bool, prefetch: usize) -> (Queue, Arc<Connection>) {
+        let queue = Queue::new("/queue/a".parse().unwrap());
+        let connection = Arc::<Connection>::default();
+        let subscriber = Subscriber::new(WHO, connection.clone()).with_settles(settles);
+        queue.consumers.join(subscriber.with_prefetch(Some(prefetch)));
+        (queue, connection)
+    }
+
+    fn arrive(queue: &Queue, number: u64, attempts: u32) {
+        queue.arrived(id(number), b"", attempts);
+        queue.consumers.dispatch(Instant::now());
+    }
+
+    fn settle(queue: &Queue, tag: u64, settlement: Settlement) -> Vec<Step> {
+        let destination = "/queue/a".parse().unwrap();
+        queue.settle(&Settle { destination, subscriber: WHO, tags: vec![tag], settlement })
+    }
+
+    #[test]
+    fn what_is_here_is_not_taken_twice() {
+        let (queue, connection) = queue(true, 10);
+        arrive(&queue, 1, 0);
+        arrive(&queue, 1, 0);
+        assert_eq!(*connection.0.lock(), [(1, 1)]);
+        let steps = settle(&queue, 1, Settlement::Acknowledged);
+        assert!(matches!(&steps[..], [Step::Acknowledge(_, ids)] if *ids == [id(1)]), "{steps:?}");
+        arrive(&queue, 1, 1);
+        assert_eq!(connection.0.lock().len(), 1, "Redis is about to forget it");
+        assert!(queue.is_settling() && !queue.is_giving_back());
+        queue.answered([id(1)], true);
+        assert!(!queue.is_settling() && queue.held().is_empty() && !queue.take_stale());
+    }
+
+    #[test]
+    fn what_was_given_back_may_come_again_before_that_is_confirmed() {
+        let (queue, connection) = queue(true, 10);
+        arrive(&queue, 1, 0);
+        let steps = settle(&queue, 1, Settlement::Rejected);
+        assert!(matches!(&steps[..], [Step::GiveBack(_, back)] if *back == [(id(1), 1)]));
+        assert!(queue.is_giving_back());
+        arrive(&queue, 1, 1);
+        assert_eq!(*connection.0.lock(), [(1, 1), (2, 2)]);
+        queue.answered([id(1)], true);
+        assert_eq!(queue.held(), [id(1)].into(), "this time");
+    }
+
+    #[test]
+    fn what_could_not_be_settled_is_to_be_found_again() {
+        let (queue, connection) = queue(true, 10);
+        arrive(&queue, 1, 0);
+        drop(settle(&queue, 1, Settlement::Acknowledged));
+        assert_eq!(queue.held(), [id(1)].into(), "until it is answered");
+        queue.answered([id(1)], false);
+        assert!(queue.take_stale() && !queue.take_stale());
+        assert!(queue.held().is_empty());
+        arrive(&queue, 1, 1);
+        assert_eq!(*connection.0.lock(), [(1, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn what_settles_itself_is_acknowledged() {
+        let (queue, _connection) = queue(false, 10);
+        arrive(&queue, 1, 0);
+        arrive(&queue, 2, 0);
+        let steps = queue.take_settled();
+        assert!(matches!(&steps[..], [Step::Acknowledge(_, ids)] if *ids == [id(1), id(2)]));
+        assert!(queue.take_settled().is_empty());
+    }
+
+    #[test]
+    fn what_nobody_has_credit_for_is_let_go_in_order() {
+        let (queue, _connection) = queue(true, 1);
+        for number in 1..4 {
+            arrive(&queue, number, 0);
+        }
+        assert_eq!(queue.take_surplus(), [(id(2), 0), (id(3), 0)]);
+        assert_eq!(queue.held(), [id(1)].into());
+        queue.consumers.leave(WHO);
+        assert_eq!(queue.take_surplus(), [(id(1), 1)]);
+        assert!(queue.held().is_empty());
+    }
+}
