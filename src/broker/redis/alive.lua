@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node says that it is alive, and asks who is not: whoever has not said so for too long counts as
 -- dead. Returns whether the node itself was known and not dead, and the dead who consumed from queues.
 -- KEYS: the nodes. ARGV: the node, 1 if it is to be known in any case, the milliseconds after which one

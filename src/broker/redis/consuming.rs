@@ -17,9 +17,10 @@ pub(super) async fn consume(node: Arc<Node>) {
     let mut backoff = Backoff::new();
     let mut previous = None;
     loop {
-        let first = match node.queues.abandoned().is_empty() {
-            true => Some(node.queues.upstreams.change().await),
-            false => None,
+        let first = if node.queues.abandoned().is_empty() {
+            Some(node.queues.upstreams.change().await)
+        } else {
+            None
         };
         let mut tasks = JoinSet::new();
         let Err(Lost) = consume_over(&node, first, &mut tasks, &mut previous, &mut backoff).await;

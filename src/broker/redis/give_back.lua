@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Puts messages of a queue that a node holds back in their old places.
 -- KEYS: the queue's stream. ARGV: the node, the queue's channel, and of each message its place and how
 -- often it may have reached a consumer.

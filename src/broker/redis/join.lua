@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node begins to consume from a queue.
 -- KEYS: the queue's stream, the queues of the node. ARGV: the queue.
 redis.call('SADD', KEYS[2], ARGV[1])

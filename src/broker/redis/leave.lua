@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- A node consumes from a queue no more, or is dead: what it holds goes back. A queue with neither
 -- messages nor consumers is deleted.
 -- KEYS: the queue's stream, the queues of the node, the nodes. ARGV: the node, the queue, its channel,

@@ -36,7 +36,8 @@ use node::Node;
 use request::Step;
 use stream_id::StreamId;
 
-/// The broker over Redis, 7.0 or later, on a single instance: topics that are the same on every node.
+/// The broker over Redis, 7.0 or later, on a single instance: topics and queues that are the same on
+/// every node.
 ///
 /// - `/topic/…`: a message is published on a channel of Redis, and so reaches the subscribers on each
 ///   node, which has one subscription there for each destination however many subscribe to it. Where a
@@ -45,18 +46,26 @@ use stream_id::StreamId;
 ///   [since](HistoryRequest) a token or a time, on whichever node, and what a node misses while it
 ///   cannot reach Redis it reads from there.
 /// - A pattern such as `/topic/room/*` can be subscribed to; it has no history.
-/// - Queues are refused.
+/// - `/queue/…`: a stream with one group of consumers, in which each node is one. A node takes as many
+///   messages as its own consumers have credit for, and a message is gone when it was acknowledged.
+///   What is rejected goes back to its old place, before all that no node has, and so does what a
+///   consumer leaves unsettled and nobody else on its node has credit for. What a node holds that is
+///   gone goes to others within 25 seconds. A message expires as its `expiration` header or its
+///   [rule](super::QueuePolicy::expiration) says; of the rules for queues nothing else counts.
+/// - `/temp-queue/…`: a queue for replies ([`Broker::temporary_queues`]), which is a channel.
 /// - A publisher is held by no slow consumer, who may be on another node: `slow=hold` closes it.
 ///
-/// An outcome is complete when Redis has answered. SENDs go there in the order of the calls, in one
-/// transaction for all that wait, which also notes how far the node has come: what was done when a
-/// connection is lost is not done twice. While Redis cannot be reached SENDs are held for 10 seconds,
-/// 64 MiB of them at the most, and then refused. Subscriptions are restored; the first message of a
+/// An outcome is complete when Redis has answered. SENDs, ACKs and NACKs go there in the order of the
+/// calls, in one transaction for all that wait, which also notes how far the node has come: what was
+/// done when a connection is lost is not done twice. While Redis cannot be reached they are held for 10
+/// seconds, 64 MiB of them at the most, and then refused; a message whose ACK was refused comes again.
+/// Subscriptions are restored, and consumers keep the messages that they have; the first message of a
 /// destination where some may have been lost meanwhile says so
 /// ([`Delivery::has_gap`](crate::session::Delivery::has_gap)).
 ///
 /// The names at Redis begin with `stompbox:`. A destination's channel is `stompbox:/topic/room/5`;
-/// what another program publishes there is a message with that as its body.
+/// what another program publishes there is a message with that as its body. A queue's stream is
+/// `stompbox:queue:/queue/work`; it is there while the queue has messages or consumers.
 #[derive(Debug)]
 pub struct RedisBroker {
     node: Arc<Node>,

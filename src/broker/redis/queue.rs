@@ -38,6 +38,9 @@ struct Held {
     given_back: HashSet<StreamId>,
 }
 
+/// How many messages are acknowledged by one call of a script, which can have some 8,000 arguments.
+const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
+
 impl Queue {
     pub(super) fn new(destination: Destination) -> Self {
         Self {
@@ -101,20 +104,20 @@ impl Queue {
                 Settled::Requeue(id) => back.push((id, attempts)),
             }
         }
-        self.steps(done, back)
+        self.steps(&done, back)
     }
 
     /// What has settled itself, as with [`settle`](Self::settle).
     pub(super) fn take_settled(&self) -> Vec<Step> {
         let settled = self.consumers.take_settled().into_iter();
-        let done = settled.map(|(Settled::Done(id) | Settled::Requeue(id))| id).collect();
-        self.steps(done, Vec::new())
+        let done: Vec<_> = settled.map(|(Settled::Done(id) | Settled::Requeue(id))| id).collect();
+        self.steps(&done, Vec::new())
     }
 
-    fn steps(&self, done: Vec<StreamId>, back: Vec<(StreamId, u32)>) -> Vec<Step> {
+    fn steps(&self, done: &[StreamId], back: Vec<(StreamId, u32)>) -> Vec<Step> {
         let mut steps = Vec::new();
         let held = &mut *self.held.lock();
-        for id in &done {
+        for id in done {
             held.here.remove(id);
             held.acknowledged.insert(*id);
         }
@@ -122,8 +125,8 @@ impl Queue {
             held.here.remove(id);
             held.given_back.insert(*id);
         }
-        if !done.is_empty() {
-            steps.push(Step::Acknowledge(self.destination.clone(), done));
+        for ids in done.chunks(ACKNOWLEDGED_AT_ONCE) {
+            steps.push(Step::Acknowledge(self.destination.clone(), ids.to_vec()));
         }
         if !back.is_empty() {
             steps.push(Step::GiveBack(self.destination.clone(), back));
@@ -277,6 +280,20 @@ mod tests {
         let steps = queue.take_settled();
         assert!(matches!(&steps[..], [Step::Acknowledge(_, ids)] if *ids == [id(1), id(2)]));
         assert!(queue.take_settled().is_empty());
+    }
+
+    #[test]
+    fn a_thousand_are_acknowledged_at_once() {
+        let (queue, _connection) = queue(false, 2_500);
+        for number in 0..2_500 {
+            arrive(&queue, number, 0);
+        }
+        let steps = queue.take_settled();
+        let counts = steps.iter().map(|step| match step {
+            Step::Acknowledge(_, ids) => ids.len(),
+            _ => 0,
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [1_000, 1_000, 500]);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Hands messages of a queue to a node: first those that were given back, then those that nobody had,
 -- both in their order. Returns them, each with how often it may have reached a consumer, and whether
 -- there may be more.

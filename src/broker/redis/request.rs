@@ -47,6 +47,11 @@ impl Request {
         destination.map_or_else(String::new, ToString::to_string)
     }
 
+    /// Whether it must not be done twice.
+    pub(super) fn publishes(&self) -> bool {
+        self.0.iter().any(|step| matches!(step, Step::Publish(_)))
+    }
+
     /// What it waits for. Asked once.
     pub(super) fn awaited(&self) -> Option<Outcome> {
         self.0.iter().find_map(|step| match step {
@@ -86,7 +91,8 @@ impl Step {
             Self::Publish(message) => {
                 node.keeps_history(message.destination()).then_some(&node.scripts.publish)
             }
-            Self::Acknowledge(..) | Self::Await(_) => None,
+            Self::Await(_) => None,
+            Self::Acknowledge(..) => Some(&node.scripts.acknowledge),
             Self::GiveBack(..) => Some(&node.scripts.give_back),
         }
     }
@@ -94,8 +100,7 @@ impl Step {
     fn commands(&self, node: &Node) -> usize {
         match self {
             Self::Publish(message) if node.is_queue(message.destination()) => 2,
-            Self::Acknowledge(..) => 2,
-            Self::Publish(_) | Self::GiveBack(..) => 1,
+            Self::Publish(_) | Self::Acknowledge(..) | Self::GiveBack(..) => 1,
             Self::Await(_) => 0,
         }
     }
@@ -108,10 +113,11 @@ impl Step {
             }
             Self::Publish(message) => publish(node, message, pipeline),
             Self::Acknowledge(queue, ids) => {
-                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                let stream = names::queue(queue);
-                pipeline.cmd("XACK").arg(&stream).arg("nodes").arg(&ids);
-                pipeline.cmd("XDEL").arg(&stream).arg(&ids);
+                let hash = node.scripts.acknowledge.script.get_hash();
+                let call = pipeline.cmd("EVALSHA").arg(hash).arg(1).arg(names::queue(queue));
+                for id in ids {
+                    call.arg(id.to_string());
+                }
             }
             Self::GiveBack(queue, messages) => {
                 let hash = node.scripts.give_back.script.get_hash();

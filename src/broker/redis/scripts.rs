@@ -1,10 +1,13 @@
 use redis::{Pipeline, Script};
 
-/// What Redis does as one step, each by a script.
+/// What Redis does as one step, each by a script. Those of queues run also where Redis has no memory
+/// left (`allow-oom`): otherwise nobody could take messages out of it.
 #[derive(Debug)]
 pub(super) struct Scripts {
     /// Keeps a message in the stream of its topic, and publishes it.
     pub(super) publish: Loadable,
+    /// Messages of a queue are done with.
+    pub(super) acknowledge: Loadable,
     /// Puts messages of a queue back.
     pub(super) give_back: Loadable,
     /// A node begins to consume from a queue.
@@ -28,6 +31,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             publish: Loadable::new(include_str!("publish.lua")),
+            acknowledge: Loadable::new(include_str!("acknowledge.lua")),
             give_back: Loadable::new(include_str!("give_back.lua")),
             join: Script::new(include_str!("join.lua")),
             read: Script::new(include_str!("read.lua")),

@@ -83,7 +83,12 @@ async fn send_over(
         }
         let sent = batch.len().min(most);
         let part = batch.get(..sent).unwrap_or_default();
-        match send_batch(node, &mut connection, part).await? {
+        let mut answers = send_batch(node, &mut connection, part, true).await?;
+        if answers.is_none() && !publishes(part) {
+            // A Redis without memory takes no transactions, but these take messages out of it.
+            answers = send_batch(node, &mut connection, part, false).await?;
+        }
+        match answers {
             Some(answers) => {
                 for (item, answered) in batch.drain(..sent).zip(answers) {
                     answer(node, &item, answered);
@@ -124,29 +129,45 @@ async fn fill(node: &Node, batch: &mut Vec<Item<Request>>, done: u64) {
     }
 }
 
-/// Sends a batch and returns what became of each request in it; `None` if the whole was refused.
+/// Sends a batch, as one transaction or one after the other, and returns what became of each request
+/// in it; `None` if the whole was refused.
 async fn send_batch(
     node: &Node,
     connection: &mut MultiplexedConnection,
     batch: &[Item<Request>],
+    transaction: bool,
 ) -> Result<Option<Vec<Result<(), BrokerError>>>, Lost> {
     let Some(last) = batch.last() else { return Ok(Some(Vec::new())) };
     let mut pipeline = Pipeline::new();
     load_scripts(node, &mut pipeline, batch);
-    pipeline.cmd("MULTI");
+    let mut first = pipeline.len();
+    if transaction {
+        pipeline.cmd("MULTI");
+    }
     for step in batch.iter().flat_map(|item| item.what.steps()) {
         step.add(node, &mut pipeline);
     }
-    let progress = names::progress(node.number);
-    pipeline.cmd("SET").arg(progress).arg(last.number).arg("EX").arg(PROGRESS_SECONDS);
-    pipeline.cmd("EXEC");
-    // Only the answer of EXEC is looked at: it has those of all the others.
-    let answers = connection.send_packed_commands(&pipeline, pipeline.len() - 1, 1).await;
-    let mut answers = match answers.map_err(|_| Lost)?.pop() {
-        Some(Value::Array(answers)) => answers.into_iter(),
-        Some(Value::ServerError(_) | Value::Nil) => return Ok(None),
-        _ => return Err(Lost),
-    };
+    if transaction {
+        // What settles messages may be done twice.
+        if publishes(batch) {
+            let progress = names::progress(node.number);
+            pipeline.cmd("SET").arg(progress).arg(last.number).arg("EX").arg(PROGRESS_SECONDS);
+        }
+        // Only its answer is looked at: it has those of all the others.
+        first = pipeline.len();
+        pipeline.cmd("EXEC");
+    }
+    let count = pipeline.len() - first;
+    let answers = connection.send_packed_commands(&pipeline, first, count).await;
+    let mut answers = answers.map_err(|_| Lost)?;
+    if transaction {
+        answers = match answers.pop() {
+            Some(Value::Array(answers)) => answers,
+            Some(Value::ServerError(_) | Value::Nil) => return Ok(None),
+            _ => return Err(Lost),
+        };
+    }
+    let mut answers = answers.into_iter();
     let of_request = |item: &Item<Request>| {
         let mut reason = None;
         for answer in answers.by_ref().take(item.what.commands(node)) {
@@ -157,6 +178,11 @@ async fn send_batch(
         reason.map_or(Ok(()), |reason| Err(refused(&item.what, reason)))
     };
     Ok(Some(batch.iter().map(of_request).collect()))
+}
+
+/// Whether any of it must not be done twice.
+fn publishes(batch: &[Item<Request>]) -> bool {
+    batch.iter().any(|item| item.what.publishes())
 }
 
 /// Adds what loads the scripts that a batch calls.

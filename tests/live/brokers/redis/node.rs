@@ -38,7 +38,13 @@ impl Node {
         mailbox: &Arc<Mailbox>,
     ) -> Result<SubscriberId, BrokerError> {
         let (id, outcome) = self.begin_subscribe(to, mailbox);
-        self.answer(outcome).await.map(|()| id)
+        let answer = self.answer(outcome).await;
+        if answer.is_err() {
+            // As a server does.
+            let mut turn = Turn::new(Instant::now());
+            drop(self.broker.unsubscribe(&destination(to), id, &mut turn));
+        }
+        answer.map(|()| id)
     }
 
     /// Calls `subscribe`; what became of it is in the outcome.

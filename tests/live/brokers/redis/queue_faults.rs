@@ -17,16 +17,15 @@ const QUEUE: &str = "/queue/work";
 /// Checks that all that was confirmed came, and that what came twice says so.
 async fn under_load(name: &str, fault: impl FnOnce(&Engine) + Send) {
     let engine = Engine::start(name);
-    let nodes = [Node::start(&engine.url).await, Node::start(&engine.url).await].map(Arc::new);
-    let mut mailboxes = Vec::new();
+    let here = Arc::new(Node::start(&engine.url).await);
+    let there = Arc::new(Node::start(&engine.url).await);
+    let (one, other) = (here.consume(QUEUE, 10).await, there.consume(QUEUE, 10).await);
+    let mailboxes = [Arc::clone(&one.mailbox), Arc::clone(&other.mailbox)];
     let mut workers = JoinSet::new();
-    for node in &nodes {
-        let consumer = node.consume(QUEUE, 10).await;
-        mailboxes.push(Arc::clone(&consumer.mailbox));
-        workers.spawn(work(Arc::clone(node), consumer));
-    }
+    workers.spawn(work(Arc::clone(&here), one));
+    workers.spawn(work(Arc::clone(&there), other));
     let (done, ended) = tokio::sync::oneshot::channel();
-    let publishing = tokio::spawn(publish_until(ended, Arc::clone(&nodes[0])));
+    let publishing = tokio::spawn(publish_until(ended, here));
     tokio::task::block_in_place(|| fault(&engine));
     done.send(()).expect("it publishes");
     let confirmed = publishing.await.expect("it publishes");
@@ -34,7 +33,7 @@ async fn under_load(name: &str, fault: impl FnOnce(&Engine) + Send) {
 
     let deadline = Instant::now() + PATIENCE;
     let all = loop {
-        let all = [mailboxes[0].received(), mailboxes[1].received()].concat();
+        let all = mailboxes.each_ref().map(|it| it.received()).concat();
         let came: HashSet<_> = bodies(&all).into_iter().collect();
         let missing: Vec<_> = confirmed.iter().filter(|it| !came.contains(*it)).collect();
         if missing.is_empty() {
@@ -78,7 +77,7 @@ async fn work(node: Arc<Node>, consumer: Consumer) {
         let more = |all: &[Received]| all.len() > done;
         let all = consumer.mailbox.wait_until(Duration::MAX, more).await.unwrap_or_default();
         // What is refused comes again.
-        drop(node.acknowledge(&consumer, &all[done..]));
+        drop(node.acknowledge(&consumer, all.get(done..).unwrap_or_default()));
         done = all.len();
     }
 }
@@ -164,6 +163,40 @@ async fn what_is_left_while_the_engine_is_away_comes_to_others() {
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
     assert_eq!(bodies(&received), ["0", "1"]);
     assert!(received.iter().all(|it| it.attempt == 2), "{received:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn an_engine_that_is_full_refuses_messages_and_hands_out_those_it_has() {
+    let engine = Engine::start("queue-full");
+    let node = Node::start(&engine.url).await;
+    let mut redis = crate::queues::redis(&engine.url).await;
+    let mut limit = async |bytes: &str| {
+        let mut set = redis::cmd("CONFIG");
+        let set = set.arg("SET").arg("maxmemory").arg(bytes);
+        set.query_async::<()>(&mut redis).await.expect("it is set");
+    };
+    let body = "x".repeat(10_000);
+    for number in 0..100 {
+        node.publish(QUEUE, format!("{number}{body}")).await;
+    }
+    limit("1mb").await;
+    let refused = node.answer(node.send(QUEUE, "never")).await;
+    assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+    // A consumer that comes now is served, on a node that comes now too.
+    let other = Node::start(&engine.url).await;
+    let consumer = other.consume(QUEUE, 10).await;
+    let mut done = 0;
+    while done < 100 {
+        let received = consumer.wait_for(done + 1).await;
+        let outcome = other.acknowledge(&consumer, &received[done..]);
+        other.answer(outcome).await.expect("acknowledged");
+        done = received.len();
+    }
+    assert!(consumer.mailbox.received().iter().all(|it| it.attempt == 1));
+    limit("100mb").await;
+    node.publish(QUEUE, "again").await;
+    assert_eq!(consumer.wait_for(101).await[100].text(), "again");
 }
 
 /// What docs/brokers.md says a node's user needs is enough.
