@@ -28,6 +28,12 @@ impl Program {
         Self { process, address: address.expect("the address that it listens on") }
     }
 
+    fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        let status = kill.args(["-s", signal, &self.process.id().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(&self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
@@ -110,6 +116,34 @@ fn what_a_program_that_is_killed_had_comes_to_another() {
     let message = other.receive();
     assert!(message.ends_with("\n\nhello"), "{message}");
     assert!(message.contains("redelivered:true\ndelivery-count:2\n"), "{message}");
+}
+
+/// It is taken for dead, and is not.
+#[test]
+#[ignore = "needs redis"]
+fn what_a_program_that_hangs_had_comes_to_another_and_it_goes_on_afterwards() {
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let queue = unique("/queue/work");
+    let (mut one, mut other) = (here.connect(), there.connect());
+    one.subscribe(&queue, "ack:client-individual\n");
+    other.publish(&queue, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let first = one.receive();
+    here.signal("STOP");
+    other.subscribe(&queue, "");
+    let message = other.receive();
+    assert!(message.contains("redelivered:true\n") && message.ends_with("\n\nhello"), "{message}");
+    other.send("UNSUBSCRIBE\nid:0\nreceipt:r\n\n");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    here.signal("CONT");
+    // It is done already, and this says nothing against that.
+    let ack = first.lines().find_map(|line| line.strip_prefix("ack:")).expect("an ack header");
+    one.send(&format!("ACK\nid:{ack}\nreceipt:r\n\n"));
+    assert!(one.receive().starts_with("RECEIPT\n"));
+    other.publish(&queue, "next");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let message = one.receive();
+    assert!(message.ends_with("\n\nnext") && !message.contains("redelivered:"), "{message}");
 }
 
 #[test]

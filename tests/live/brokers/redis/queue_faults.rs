@@ -42,6 +42,11 @@ async fn under_load(name: &str, fault: impl FnOnce(&Engine) + Send) {
         assert!(Instant::now() < deadline, "{missing:?} are missing");
         tokio::task::yield_now().await;
     };
+    for mailbox in &mailboxes {
+        let firsts = mailbox.received().into_iter().filter(|it| it.attempt == 1);
+        let firsts: Vec<u64> = firsts.filter_map(|it| it.text().parse().ok()).collect();
+        assert!(firsts.is_sorted(), "{firsts:?}");
+    }
     let mut firsts = HashSet::new();
     for it in all.iter().filter(|it| it.attempt == 1) {
         assert!(firsts.insert(it.text()), "{} came twice and does not say so", it.text());
@@ -104,6 +109,22 @@ async fn an_engine_that_hangs_holds_up_nobody_for_ever() {
         std::thread::sleep(Duration::from_secs(10));
         engine.resume();
         std::thread::sleep(Duration::from_millis(500));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn connections_that_are_cut_lose_nothing() {
+    under_load("queue-cut", |engine| {
+        let client = redis::Client::open(engine.url.as_str()).expect("a URL");
+        let mut redis = client.get_connection().expect("a Redis");
+        for kind in ["normal", "pubsub"].repeat(5) {
+            std::thread::sleep(Duration::from_millis(300));
+            let mut kill = redis::cmd("CLIENT");
+            let kill = kill.arg("KILL").arg("TYPE").arg(kind);
+            kill.query::<u64>(&mut redis).expect("they are cut");
+        }
     })
     .await;
 }
