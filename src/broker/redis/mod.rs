@@ -43,7 +43,7 @@ use stream_id::StreamId;
 ///   node, which has one subscription there for each destination however many subscribe to it. Where a
 ///   [rule](BrokerOptions::rule) says that the topic keeps its last messages, they are also in a
 ///   stream: each carries its place there as its token, a subscriber may ask for those
-///   [since](HistoryRequest) a token or a time, on whichever node, and what a node misses while it
+///   [since](super::HistoryRequest) a token or a time, on whichever node, and what a node misses while it
 ///   cannot reach Redis it reads from there.
 /// - A pattern such as `/topic/room/*` can be subscribed to; it has no history.
 /// - `/queue/…`: a stream with one group of consumers, in which each node is one. A node takes as many

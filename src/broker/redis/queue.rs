@@ -55,6 +55,16 @@ impl Queue {
         }
     }
 
+    /// Whether it has no consumers here, and the node may be in its group still.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.consumers.is_empty() && self.joined.load(Ordering::Acquire)
+    }
+
+    /// Whether it has no consumers here, and the node is not in its group.
+    pub(super) fn is_over(&self) -> bool {
+        self.consumers.is_empty() && !self.joined.load(Ordering::Acquire)
+    }
+
     /// A message came to the queue.
     pub(super) fn wake(&self) {
         self.more.store(true, Ordering::Release);

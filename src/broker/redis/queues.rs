@@ -52,10 +52,15 @@ impl Queues {
         self.queues.lock().get(destination).cloned()
     }
 
+    /// Whether it is this one that is here by that name.
+    pub(super) fn has(&self, destination: &Destination, queue: &Arc<Queue>) -> bool {
+        self.queues.lock().get(destination).is_some_and(|it| Arc::ptr_eq(it, queue))
+    }
+
     /// Forgets a queue that has no consumers here and that the node has left.
     pub(super) fn forget_if_empty(&self, destination: &Destination) {
         let mut queues = self.queues.lock();
-        if queues.get(destination).is_some_and(|it| is_empty(it) && !is_joined(it)) {
+        if queues.get(destination).is_some_and(|queue| queue.is_over()) {
             queues.remove(destination);
         }
     }
@@ -64,7 +69,7 @@ impl Queues {
     /// was lost meanwhile.
     pub(super) fn abandoned(&self) -> Vec<Destination> {
         let queues = self.queues.lock();
-        let abandoned = queues.iter().filter(|(_, queue)| is_empty(queue) && is_joined(queue));
+        let abandoned = queues.iter().filter(|(_, queue)| queue.is_abandoned());
         abandoned.map(|(destination, _)| destination.clone()).collect()
     }
 
@@ -103,12 +108,4 @@ impl Queues {
             }
         }
     }
-}
-
-fn is_empty(queue: &Queue) -> bool {
-    queue.consumers.is_empty()
-}
-
-fn is_joined(queue: &Queue) -> bool {
-    queue.joined.load(Ordering::Acquire)
 }

@@ -44,10 +44,15 @@ pub(super) async fn take(
         node.queues.upstreams.stopped(&destination);
         return Ok(());
     };
-    let mut taking = Taking::new(node, connection, destination, Arc::clone(&queue));
     let _at_work = queue.at_work.lock().await;
+    if !node.queues.has(&destination, &queue) {
+        // It was left and forgotten meanwhile: whoever has come since is asked for again.
+        node.queues.upstreams.stopped(&destination);
+        return Ok(());
+    }
     // Before anybody can say that it is to stop.
     queue.consumers.begin();
+    let mut taking = Taking::new(node, connection, destination, Arc::clone(&queue));
     if let Err(error) = taking.begin().await? {
         taking.node.queues.refused(&taking.destination, &error);
         return Ok(());
@@ -66,11 +71,11 @@ pub(super) async fn leave(
     destination: Destination,
 ) -> Result<(), Lost> {
     let Some(queue) = node.queues.get(&destination) else { return Ok(()) };
-    let mut taking = Taking::new(node, connection, destination, Arc::clone(&queue));
     let _at_work = queue.at_work.lock().await;
     // So that whoever comes now is handed nothing that is given back.
     queue.consumers.stop();
-    if queue.consumers.is_empty() {
+    if queue.is_abandoned() {
+        let mut taking = Taking::new(node, connection, destination, Arc::clone(&queue));
         taking.leave().await?;
         taking.node.queues.forget_if_empty(&taking.destination);
     }

@@ -241,3 +241,45 @@ async fn what_is_no_queue_is_refused() {
     let refused = node.answer(node.send(&queue, "never")).await;
     assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
 }
+
+/// Nothing is lost, nothing that is done comes again, and where each waits for the one before, all
+/// comes in order.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn consumers_that_come_and_go_on_two_nodes_leave_all_in_its_place() {
+    for wait in [true, false] {
+        let nodes = [Node::start(&url()).await, Node::start(&url()).await];
+        let queue = unique("/queue");
+        let sent: Vec<_> =
+            (0..100).map(|number: u32| nodes[0].send(&queue, number.to_string())).collect();
+        for outcome in sent {
+            nodes[0].answer(outcome).await.expect("published");
+        }
+        let mut done = HashSet::new();
+        for node in nodes.iter().cycle() {
+            let consumer = node.consume(&queue, 3).await;
+            let received = consumer.wait_for((100 - done.len()).min(3)).await;
+            let mut expected = (0..100).filter(|number: &u32| !done.contains(&number.to_string()));
+            for it in &received {
+                assert!(!done.contains(&it.text()), "{} is done already", it.text());
+                if wait {
+                    assert_eq!(it.text(), expected.next().expect("one").to_string());
+                }
+            }
+            let some = &received[..received.len().min(2)];
+            done.extend(bodies(some));
+            let outcome = node.acknowledge(&consumer, some);
+            node.unsubscribe(&queue, consumer.id).await;
+            node.answer(outcome).await.expect("acknowledged");
+            while wait && node.broker.upstreams() > 0 {
+                tokio::task::yield_now().await;
+            }
+            if done.len() == 100 {
+                break;
+            }
+        }
+        while nodes.iter().any(|node| node.broker.upstreams() > 0) || is_there(&queue).await {
+            tokio::task::yield_now().await;
+        }
+    }
+}
