@@ -105,6 +105,9 @@ fn pushed(node: &Node, push: &PushInfo) -> Result<(), Lost> {
 }
 
 /// Says that this node is alive, and gives back what the dead held.
+///
+/// Redis could go by how long each message is out (`XAUTOCLAIM`). Then every node would have to refresh
+/// every message that a slow consumer holds; so it costs one command a node, whatever it holds.
 async fn stay_alive(node: Arc<Node>, mut connection: MultiplexedConnection) -> Result<(), Lost> {
     let since = Instant::now();
     let mut beat = tokio::time::interval(BEAT);
