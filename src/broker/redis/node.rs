@@ -180,7 +180,7 @@ impl Node {
         let kind = self.check(destination)?;
         self.check_history(destination, subscriber.history.as_ref())?;
         if kind == Kind::Queue {
-            let (queue, outcome) = self.queues.join(destination, subscriber);
+            let (queue, outcome) = self.queues.join(destination, &subscriber);
             // What another one has just left unsettled is here still.
             queue.consumers.dispatch(turn.now());
             return Ok(outcome);

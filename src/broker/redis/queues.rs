@@ -21,7 +21,7 @@ impl Queues {
     pub(super) fn join(
         &self,
         destination: &Destination,
-        subscriber: Subscriber,
+        subscriber: &Subscriber,
     ) -> (Arc<Queue>, Outcome) {
         let queue = {
             let mut queues = self.queues.lock();
@@ -32,7 +32,7 @@ impl Queues {
             queue.consumers.join(subscriber.clone());
             Arc::clone(queue)
         };
-        (queue, self.upstreams.join(destination, &subscriber))
+        (queue, self.upstreams.join(destination, subscriber))
     }
 
     /// Removes a consumer. Returns the queue, if it is there.

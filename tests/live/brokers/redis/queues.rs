@@ -240,6 +240,20 @@ async fn what_is_no_queue_is_refused() {
     assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
     let refused = node.answer(node.send(&queue, "never")).await;
     assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+
+    // One that is no queue any more ends with an ERROR, and disturbs no other.
+    let (queue, other) = (unique("/queue"), unique("/queue/other"));
+    let (ends, stays) = (node.consume(&queue, 1).await, node.consume(&other, 1).await);
+    let mut set = redis::cmd("SET");
+    let set = set.arg(format!("stompbox:queue:{queue}")).arg("no stream");
+    set.query_async::<()>(&mut redis).await.expect("set");
+    let mut wake = redis::cmd("PUBLISH");
+    let wake = wake.arg(format!("stompbox:{queue}")).arg("");
+    wake.query_async::<u64>(&mut redis).await.expect("published");
+    let refusal = ends.mailbox.wait_for_refusal(crate::node::PATIENCE).await;
+    assert!(matches!(refusal, Some(BrokerError::Refused { .. })), "{refusal:?}");
+    node.publish(&other, "hello").await;
+    assert_eq!(bodies(&stays.wait_for(1).await), ["hello"]);
 }
 
 /// Nothing is lost, nothing that is done comes again, and where each waits for the one before, all
