@@ -143,11 +143,13 @@ impl<K: Copy> Consumers<K> {
         self.state.lock().consumers.is_empty()
     }
 
-    /// How many messages all consumers together may hold.
-    pub(in super::super) fn credit(&self) -> usize {
+    /// How many more messages the consumers would take at once: those that are blocked, none.
+    #[cfg(any(feature = "redis", test))]
+    pub(in super::super) fn wanted(&self) -> usize {
         let state = self.state.lock();
-        let prefetch = state.consumers.iter().map(|consumer| consumer.subscriber.prefetch);
-        prefetch.fold(0, usize::saturating_add)
+        let ready = state.consumers.iter().filter(|consumer| !consumer.stalled);
+        let free = ready.map(Consumer::free).fold(0, usize::saturating_add);
+        free.saturating_sub(state.ready.len())
     }
 
     /// Waits until the credit may be another, or something is settled.
@@ -160,16 +162,16 @@ impl<K: Copy> Consumers<K> {
         std::mem::take(&mut self.state.lock().settled)
     }
 
-    /// Gives back what is ready and more than the consumers have credit for: the latest first, as an
-    /// engine wants it that puts each at the head of its queue.
-    pub(in super::super) fn take_surplus(&self) -> Vec<K> {
+    /// Gives back what is ready and more than the consumers have credit for, the latest first: each
+    /// with how often it may have reached a consumer.
+    pub(in super::super) fn take_surplus(&self) -> Vec<(K, u32)> {
         let state = &mut *self.state.lock();
         let free = state.consumers.iter().map(Consumer::free).fold(0, usize::saturating_add);
         let mut surplus = Vec::new();
         while state.ready.len() > free
             && let Some((_, stored)) = state.ready.pop_last()
         {
-            surplus.push(stored.key);
+            surplus.push((stored.key, stored.attempts));
         }
         surplus
     }
@@ -181,19 +183,21 @@ impl<K: Copy> Consumers<K> {
         state.ready.insert(state.last, Stored { key, message, attempts });
     }
 
-    /// Settles by tag what was delivered here. A tag of before a loss is ignored: the message comes
-    /// again.
-    pub(in super::super) fn settle(&self, settle: &Settle) {
+    /// Withdraws by tag what was delivered here and is settled now: each with how often it may have
+    /// reached a consumer. A tag of before a loss is ignored: the message comes again.
+    pub(in super::super) fn withdraw(&self, settle: &Settle) -> Vec<(Settled<K>, u32)> {
         let state = &mut *self.state.lock();
-        for tag in &settle.tags {
-            if let Some(assigned) = state.withdraw(*tag, settle.subscriber) {
-                state.settled.push(match settle.settlement {
-                    Settlement::Acknowledged => Settled::Done(assigned.stored.key),
-                    Settlement::Rejected => Settled::Requeue(assigned.stored.key),
-                });
-            }
-        }
+        let withdraw = |tag: &u64| {
+            let Stored { key, attempts, .. } = state.withdraw(*tag, settle.subscriber)?.stored;
+            let settled = match settle.settlement {
+                Settlement::Acknowledged => Settled::Done(key),
+                Settlement::Rejected => Settled::Requeue(key),
+            };
+            Some((settled, attempts.saturating_add(1)))
+        };
+        let withdrawn = settle.tags.iter().filter_map(withdraw).collect();
         self.changed.notify_one();
+        withdrawn
     }
 
     /// The consumer's outlet has written all that it had.
@@ -202,6 +206,7 @@ impl<K: Copy> Consumers<K> {
         let Some(consumer) = state.consumer(subscriber) else { return };
         consumer.stalled = false;
         consumer.resumed += 1;
+        self.changed.notify_one();
         for tag in std::mem::take(&mut consumer.unwritten) {
             self.settle_itself(state, tag, subscriber);
         }
@@ -293,6 +298,25 @@ impl<K: Copy> Consumers<K> {
     }
 }
 
+/// For an engine that the task of the queue tells of everything.
+#[cfg(any(feature = "nats", feature = "rabbitmq", test))]
+impl<K: Copy> Consumers<K> {
+    /// How many messages all consumers together may hold.
+    pub(in super::super) fn credit(&self) -> usize {
+        let state = self.state.lock();
+        let prefetch = state.consumers.iter().map(|consumer| consumer.subscriber.prefetch);
+        prefetch.fold(0, usize::saturating_add)
+    }
+
+    /// As [`withdraw`](Self::withdraw); the task is told by [`take_settled`](Self::take_settled).
+    pub(in super::super) fn settle(&self, settle: &Settle) {
+        let withdrawn = self.withdraw(settle);
+        let state = &mut *self.state.lock();
+        state.settled.extend(withdrawn.into_iter().map(|(settled, _)| settled));
+        self.changed.notify_one();
+    }
+}
+
 impl Consumer {
     fn new(subscriber: Subscriber) -> Self {
         Self { subscriber, unsettled: 0, stalled: false, unwritten: Vec::new(), resumed: 0 }
@@ -308,10 +332,12 @@ impl<K: Copy> State<K> {
         self.consumers.iter_mut().find(|consumer| consumer.subscriber.id == id)
     }
 
-    /// Assigns messages to the consumers with credit, in turn.
+    /// Assigns messages to the consumers with credit, in turn. What is about to be given back stays
+    /// where it is.
     fn assign(&mut self) -> Vec<(u64, Subscriber, Stored<K>)> {
         let mut assignments = Vec::new();
-        while assignments.len() < ASSIGNED_AT_ONCE
+        while !self.stopping
+            && assignments.len() < ASSIGNED_AT_ONCE
             && !self.ready.is_empty()
             && let Some(subscriber) = self.next_consumer()
             && let Some((tag, stored)) = self.ready.pop_first()

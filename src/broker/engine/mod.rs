@@ -2,7 +2,7 @@
 //! what is on its way there, and how long to wait before another attempt to connect.
 
 mod backoff;
-#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod consumers;
 mod outbox;
 mod slow_consumers;
@@ -11,7 +11,7 @@ mod transactions;
 mod upstreams;
 
 pub(super) use backoff::Backoff;
-#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 pub(super) use consumers::{Consumers, Settled};
 pub(super) use outbox::{Item, Outbox, OutboxLimits};
 pub(super) use slow_consumers::slow_consumer;

@@ -133,7 +133,17 @@ impl<T: Clone> Outbox<T> {
 
     /// Gives up what has waited too long for an engine that cannot be reached. Returns when this is
     /// to be asked again.
+    #[cfg(any(feature = "nats", feature = "rabbitmq", test))]
     pub(in super::super) fn expire(&self, now: Instant) -> Option<Instant> {
+        self.expire_each(now, |_| ())
+    }
+
+    /// As `expire`; `given_up` is told of each before whoever waits for it is.
+    pub(in super::super) fn expire_each(
+        &self,
+        now: Instant,
+        given_up: impl Fn(&T),
+    ) -> Option<Instant> {
         let mut expired = Vec::new();
         let next = {
             let state = &mut *self.state.lock();
@@ -143,11 +153,12 @@ impl<T: Clone> Outbox<T> {
                 && let Some(entry) = state.waiting.pop_front()
             {
                 state.bytes -= entry.bytes;
-                expired.push(entry.completer);
+                expired.push((entry.what, entry.completer));
             }
             state.waiting.front().and_then(|entry| entry.since.checked_add(time))
         };
-        for completer in expired {
+        for (what, completer) in expired {
+            given_up(&what);
             completer.complete(Err(BrokerError::Unavailable { engine: self.engine }));
         }
         next
@@ -204,11 +215,13 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut early = outbox.push("a", 1, now);
         let mut late = outbox.push("b", 1, now + second);
+        let given_up = std::cell::Cell::new("");
         assert_eq!(outbox.expire(now + 4 * second), Some(now + 5 * second));
         assert_eq!(early.take_ready(), None);
         assert_eq!(outbox.expire(now + 5 * second), Some(now + 6 * second));
         assert_eq!(early.take_ready(), Some(Err(AWAY)));
-        assert_eq!(outbox.expire(now + 6 * second), None);
+        assert_eq!(outbox.expire_each(now + 6 * second, |what| given_up.set(what)), None);
+        assert_eq!(given_up.get(), "b");
         assert_eq!(late.take_ready(), Some(Err(AWAY)));
         assert_eq!(outbox.bytes(), 0);
     }

@@ -155,7 +155,7 @@ impl Queue {
     /// Gives back what was asked for by a consumer that has left, unless it would come again.
     async fn give_back_surplus(&mut self) -> Result<(), Lost> {
         if self.wanted == 0 {
-            for key in self.local.consumers.take_surplus().into_iter().rev() {
+            for (key, _) in self.local.consumers.take_surplus().into_iter().rev() {
                 if let Some(subject) = self.held.remove(&key) {
                     self.say(subject, "-NAK").await?;
                 }

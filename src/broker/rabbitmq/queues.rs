@@ -215,7 +215,7 @@ impl<'a> Consuming<'a> {
         while let Some(message) = consumer.next().await {
             self.deliver(&message?);
         }
-        for tag in self.consumers.take_surplus() {
+        for (tag, _) in self.consumers.take_surplus() {
             self.requeue(tag).await?;
         }
         Ok(())

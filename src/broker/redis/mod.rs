@@ -1,81 +1,75 @@
 //! The broker over Redis: what several nodes publish reaches the subscribers of each.
 
 mod asking;
+mod consuming;
 mod listening;
 mod missed;
 mod names;
+mod node;
 mod payload;
 mod pushes;
+mod queue;
+mod queues;
+mod request;
+mod scripts;
 mod sending;
 mod stream;
 mod stream_id;
+mod taking;
 mod windows;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
+use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use tokio::task::JoinHandle;
 
-use super::engine::{self, Outbox, OutboxLimits, Upstreams};
-use super::prefixes::{Kind, Prefixes};
+use super::engine;
 use super::url::redacted;
 use super::{
-    Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
-    DestinationRules, HistoryRequest, Host, Message, Operation, Outcome, Router, Settle,
-    SlowConsumer, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    Broker, BrokerError, BrokerOptions, Capabilities, ConnectError, Destination, Host, Message,
+    Operation, Outcome, Router, Settle, SlowConsumer, Subscriber, SubscriberId,
+    TransactionGuarantee, Turn,
 };
 
-use names::Glob;
-use sending::Request;
+use node::Node;
+use request::Step;
 use stream_id::StreamId;
-use windows::Windows;
 
-/// The broker over Redis, 7.0 or later, on a single instance: topics that are the same on every node.
+/// The broker over Redis, 7.0 or later, on a single instance: topics and queues that are the same on
+/// every node.
 ///
 /// - `/topic/…`: a message is published on a channel of Redis, and so reaches the subscribers on each
 ///   node, which has one subscription there for each destination however many subscribe to it. Where a
 ///   [rule](BrokerOptions::rule) says that the topic keeps its last messages, they are also in a
 ///   stream: each carries its place there as its token, a subscriber may ask for those
-///   [since](HistoryRequest) a token or a time, on whichever node, and what a node misses while it
+///   [since](super::HistoryRequest) a token or a time, on whichever node, and what a node misses while it
 ///   cannot reach Redis it reads from there.
 /// - A pattern such as `/topic/room/*` can be subscribed to; it has no history.
-/// - Queues are refused.
+/// - `/queue/…`: a stream with one group of consumers, in which each node is one. A node takes as many
+///   messages as its own consumers have credit for, and a message is gone when it was acknowledged.
+///   What is rejected goes back to its old place, before all that no node has, and so does what a
+///   consumer leaves unsettled and nobody else on its node has credit for. What a node holds that is
+///   gone goes to others within 25 seconds. A message expires as its `expiration` header or its
+///   [rule](super::QueuePolicy::expiration) says; of the rules for queues nothing else counts.
+/// - `/temp-queue/…`: a queue for replies ([`Broker::temporary_queues`]), which is a channel.
 /// - A publisher is held by no slow consumer, who may be on another node: `slow=hold` closes it.
 ///
-/// An outcome is complete when Redis has answered. SENDs go there in the order of the calls, in one
-/// transaction for all that wait, which also notes how far the node has come: what was done when a
-/// connection is lost is not done twice. While Redis cannot be reached SENDs are held for 10 seconds,
-/// 64 MiB of them at the most, and then refused. Subscriptions are restored; the first message of a
+/// An outcome is complete when Redis has answered. SENDs, ACKs and NACKs go there in the order of the
+/// calls, in one transaction for all that wait, which also notes how far the node has come: what was
+/// done when a connection is lost is not done twice. While Redis cannot be reached they are held for 10
+/// seconds, 64 MiB of them at the most, and then refused; a message whose ACK was refused comes again.
+/// Subscriptions are restored, and consumers keep the messages that they have; the first message of a
 /// destination where some may have been lost meanwhile says so
 /// ([`Delivery::has_gap`](crate::session::Delivery::has_gap)).
 ///
 /// The names at Redis begin with `stompbox:`. A destination's channel is `stompbox:/topic/room/5`;
-/// what another program publishes there is a message with that as its body.
+/// what another program publishes there is a message with that as its body. A queue's stream is
+/// `stompbox:queue:/queue/work`; it is there while the queue has messages or consumers.
 #[derive(Debug)]
 pub struct RedisBroker {
     node: Arc<Node>,
-    tasks: [JoinHandle<()>; 2],
-}
-
-/// What the tasks of a broker and those who call it share.
-#[derive(Debug)]
-struct Node {
-    /// A number that no other node has.
-    number: u64,
-    client: Client,
-    prefixes: Prefixes,
-    rules: Arc<DestinationRules>,
-    router: Router,
-    outbox: Outbox<Request>,
-    /// The destinations that are listened to.
-    rooms: Upstreams,
-    /// The globs that are listened to.
-    globs: Upstreams,
-    windows: Windows,
-    publish_script: String,
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// A connection is of no use any more.
@@ -84,9 +78,6 @@ struct Lost;
 
 /// What the engine is called in errors.
 const ENGINE: &str = "Redis";
-
-/// How long Redis may take to answer before the connection counts as lost.
-const ANSWER: Duration = Duration::from_secs(5);
 
 impl RedisBroker {
     /// Connects to the Redis that a URL names:
@@ -108,7 +99,8 @@ impl RedisBroker {
         let connection = node.connect().await.map_err(failed)?;
         let sending = tokio::spawn(sending::send(Arc::clone(&node), connection));
         let listening = tokio::spawn(listening::listen(Arc::clone(&node)));
-        Ok(Self { node, tasks: [sending, listening] })
+        let consuming = tokio::spawn(consuming::consume(Arc::clone(&node)));
+        Ok(Self { node, tasks: [sending, listening, consuming] })
     }
 
     /// The router that messages are delivered through.
@@ -116,9 +108,10 @@ impl RedisBroker {
         &self.node.router
     }
 
-    /// How many destinations and patterns the node listens to at Redis.
+    /// How many destinations and patterns the node listens to at Redis, queues included.
     pub fn upstreams(&self) -> usize {
-        self.node.rooms.count() + self.node.globs.count()
+        let node = &self.node;
+        node.rooms.count() + node.globs.count() + node.queues.upstreams.count()
     }
 
     /// How many bytes are on their way to Redis.
@@ -148,141 +141,6 @@ fn client(url: &str) -> RedisResult<Client> {
     Client::open(info.set_redis_settings(settings))
 }
 
-impl Node {
-    fn new(client: Client, options: BrokerOptions) -> Self {
-        let BrokerOptions { prefixes, rules, history_bytes } = options;
-        let rules = Arc::new(rules);
-        Self {
-            number: RandomState::new().hash_one(0),
-            client,
-            prefixes,
-            router: Router::window(Arc::clone(&rules), history_bytes),
-            rules,
-            outbox: Outbox::new(ENGINE, OutboxLimits::default()),
-            rooms: Upstreams::default(),
-            globs: Upstreams::default(),
-            windows: Windows::default(),
-            publish_script: redis::Script::new(sending::PUBLISH_SCRIPT).get_hash().to_owned(),
-        }
-    }
-
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        self.connect_with(AsyncConnectionConfig::new()).await
-    }
-
-    async fn connect_with(
-        &self,
-        config: AsyncConnectionConfig,
-    ) -> RedisResult<MultiplexedConnection> {
-        let config = config.set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
-    }
-
-    /// Refuses what is no topic.
-    fn check(&self, destination: &Destination) -> Result<(), BrokerError> {
-        match self.prefixes.check(destination)? {
-            Kind::Topic => Ok(()),
-            Kind::Queue | Kind::Temporary => {
-                Err(BrokerError::unsupported(Capability::Queues, destination))
-            }
-        }
-    }
-
-    fn check_message(&self, message: &Message) -> Result<(), BrokerError> {
-        let destination = message.destination();
-        if destination.is_pattern() {
-            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
-        }
-        self.check(destination)
-    }
-
-    fn check_history(
-        &self,
-        destination: &Destination,
-        request: Option<&HistoryRequest>,
-    ) -> Result<(), BrokerError> {
-        let Some(request) = request else { return Ok(()) };
-        if destination.is_pattern() {
-            return Err(BrokerError::unsupported(Capability::History, destination));
-        }
-        if !self.keeps_history(destination) {
-            return Err(BrokerError::NoHistory { destination: destination.to_string() });
-        }
-        match request {
-            HistoryRequest::After(token) if token.parse::<StreamId>().is_err() => {
-                let (token, destination) = (token.to_string(), destination.to_string());
-                Err(BrokerError::InvalidToken { token, destination })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the messages of a destination are kept in a stream.
-    fn keeps_history(&self, destination: &Destination) -> bool {
-        !self.rules.policy(destination).retention.is_none()
-    }
-
-    fn push(&self, messages: Arc<[Message]>, now: Instant) -> Outcome {
-        let request = Request(messages);
-        let bytes = request.bytes();
-        self.outbox.push(request, bytes, now)
-    }
-
-    fn subscribe(
-        &self,
-        destination: &Destination,
-        subscriber: Subscriber,
-        turn: &mut Turn,
-    ) -> Result<Outcome, BrokerError> {
-        self.check(destination)?;
-        self.check_history(destination, subscriber.history.as_ref())?;
-        let glob =
-            destination.is_pattern().then(|| Glob::of(destination).upstream()).transpose()?;
-        if let Some(glob) = glob {
-            let outcome = self.globs.join(&glob, &subscriber);
-            self.router.subscribe(destination, subscriber, turn);
-            return Ok(outcome);
-        }
-        if subscriber.history.is_some() {
-            // While Redis has not confirmed, it is not known what this node will have missed.
-            let confirmed = self.rooms.join(destination, &subscriber).take_ready().is_some();
-            return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
-        }
-        let outcome = self.rooms.join(destination, &subscriber);
-        self.router.subscribe(destination, subscriber, turn);
-        Ok(outcome)
-    }
-
-    fn unsubscribe(
-        &self,
-        destination: &Destination,
-        subscriber: SubscriberId,
-    ) -> Result<(), BrokerError> {
-        self.check(destination)?;
-        if destination.is_pattern() {
-            self.router.unsubscribe(destination, subscriber);
-            self.globs.leave(&Glob::of(destination).upstream()?, subscriber);
-        } else {
-            self.windows.leave(destination, subscriber);
-            self.router.unsubscribe(destination, subscriber);
-            self.rooms.leave(destination, subscriber);
-        }
-        Ok(())
-    }
-
-    /// Redis refuses a subscription to a destination.
-    fn refuse_room(&self, room: &Destination, reason: &str) {
-        let error = refused(room, reason);
-        self.windows.refuse(room, &error);
-        self.rooms.refused(room, &error);
-    }
-
-    /// Redis refuses a subscription to a glob.
-    fn refuse_glob(&self, upstream: &Destination, reason: &str) {
-        self.globs.refused(upstream, &refused(upstream, reason));
-    }
-}
-
 fn refused(destination: &Destination, reason: &str) -> BrokerError {
     let (destination, reason) = (destination.to_string(), reason.to_owned());
     BrokerError::Refused { destination, reason, engine: ENGINE }
@@ -291,11 +149,12 @@ fn refused(destination: &Destination, reason: &str) -> BrokerError {
 impl Broker for RedisBroker {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            patterns: true,
+            queues: true,
+            settle: true,
             history: self.node.rules.keep_history(),
-            durable: self.node.rules.keep_history(),
+            durable: true,
+            patterns: true,
             transactions: TransactionGuarantee::Atomic,
-            ..Capabilities::default()
         }
     }
 
@@ -305,7 +164,7 @@ impl Broker for RedisBroker {
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
         match self.node.check_message(&message) {
-            Ok(()) => self.node.push([message].into(), turn.now()),
+            Ok(()) => self.node.push(vec![Step::Publish(message)], turn.now()),
             Err(error) => error.into(),
         }
     }
@@ -323,35 +182,50 @@ impl Broker for RedisBroker {
         &self,
         destination: &Destination,
         subscriber: SubscriberId,
-        _: &mut Turn,
+        turn: &mut Turn,
     ) -> Outcome {
-        Outcome::ready(self.node.unsubscribe(destination, subscriber))
+        Outcome::ready(self.node.unsubscribe(destination, subscriber, turn))
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        self.node.router.resume(destination, subscriber, turn);
+        match self.node.queues.get(destination) {
+            Some(queue) => {
+                queue.consumers.resume(subscriber);
+                queue.consumers.dispatch(turn.now());
+            }
+            None => self.node.router.resume(destination, subscriber, turn),
+        }
     }
 
-    /// What comes from a topic is settled as soon as it is delivered.
-    fn settle(&self, settle: Settle, _: &mut Turn) -> Outcome {
-        Outcome::ready(self.node.check(&settle.destination))
+    /// Complete when Redis has done it. If Redis cannot be reached in time, the messages come again.
+    fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
+        match self.node.check(&settle.destination) {
+            Ok(_) => self.node.push(self.node.settle(&settle, turn.now()), turn.now()),
+            Err(error) => error.into(),
+        }
     }
 
     /// All of it is one transaction of Redis.
     fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
-        let mut messages = Vec::with_capacity(operations.len());
-        for operation in operations {
-            let checked = match &operation {
+        for operation in &operations {
+            let checked = match operation {
                 Operation::Publish(message) => self.node.check_message(message),
-                Operation::Settle(settle) => self.node.check(&settle.destination),
+                Operation::Settle(settle) => self.node.check(&settle.destination).map(|_| ()),
             };
-            match (checked, operation) {
-                (Err(error), _) => return error.into(),
-                (Ok(()), Operation::Publish(message)) => messages.push(message),
-                (Ok(()), Operation::Settle(_)) => {}
+            if let Err(error) = checked {
+                return error.into();
             }
         }
-        self.node.push(messages.into(), turn.now())
+        let steps = operations.into_iter().flat_map(|operation| match operation {
+            Operation::Publish(message) => vec![Step::Publish(message)],
+            Operation::Settle(settle) => self.node.settle(&settle, turn.now()),
+        });
+        let steps = steps.collect();
+        self.node.push(steps, turn.now())
+    }
+
+    fn temporary_queues(&self) -> Option<&str> {
+        Some(&self.node.prefixes.temporary)
     }
 
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {

@@ -18,6 +18,22 @@ pub(super) fn progress(node: u64) -> String {
     format!("{OURS}progress:{node:016x}")
 }
 
+/// The key of the stream that holds the messages of a queue.
+pub(super) fn queue(destination: &Destination) -> String {
+    format!("{OURS}queue:{destination}")
+}
+
+/// What the node is called in the group of consumers of a queue.
+pub(super) fn node(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// The key of the sorted set of the nodes that consume from queues, by when each was there.
+pub(super) const NODES: &str = "stompbox:nodes";
+
+/// What begins the key of the set of the queues that a node consumes from; behind it is the node.
+pub(super) const QUEUES_OF_NODE: &str = "stompbox:node:";
+
 /// The destination of a channel, or what is behind our prefix of a pattern of channels.
 pub(super) fn behind_prefix(channel: &[u8]) -> Option<&str> {
     std::str::from_utf8(channel).ok()?.strip_prefix(OURS)

@@ -5,30 +5,20 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
+use super::super::BrokerError;
 use super::super::engine::{Backoff, Item};
-use super::super::{BrokerError, Message, Retention};
-use super::{ENGINE, Lost, Node, names, payload};
-
-/// Something to be done at the Redis: all of it, or none.
-#[derive(Debug, Clone)]
-pub(super) struct Request(pub(super) Arc<[Message]>);
+use super::request::Request;
+use super::{ENGINE, Lost, Node, names};
 
 /// What a batch is made of at the most, so that it takes a Redis no longer than others can wait.
 const BATCH_REQUESTS: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
 
+/// How long what is sent waits at the most for a subscription before it.
+const AWAITED: Duration = Duration::from_secs(1);
+
 /// How long a Redis remembers how far a node had come that is gone, in seconds.
 const PROGRESS_SECONDS: u64 = 3600;
-
-/// The longest that a stream keeps a message, in milliseconds: what a script can count with.
-const LONGEST_AGE: u64 = 10 * 365 * 24 * 3600 * 1000;
-
-impl Request {
-    /// How many bytes it holds, about.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.iter().map(|message| message.shared().size()).sum()
-    }
-}
 
 /// Takes what is in the outbox to the Redis, in its order, over one connection after the other.
 pub(super) async fn send(node: Arc<Node>, first: MultiplexedConnection) {
@@ -56,7 +46,8 @@ async fn give_up_in_time(node: &Node) {
         let soon = now + Duration::from_secs(1);
         node.rooms.expire(ENGINE, now);
         node.globs.expire(ENGINE, now);
-        let next = node.outbox.expire(now).unwrap_or(soon).min(soon);
+        let given_up = |request: &Request| node.queues.answered(request, false);
+        let next = node.outbox.expire_each(now, given_up).unwrap_or(soon).min(soon);
         tokio::time::sleep_until(next.into()).await;
     }
 }
@@ -68,12 +59,7 @@ async fn progress(
     connection: &mut MultiplexedConnection,
     previous: &mut Option<u64>,
 ) -> Result<u64, Lost> {
-    if let Some(previous) = *previous {
-        let mut kill = redis::cmd("CLIENT");
-        // That it is not there any more is as well; who may not kill it has only a smaller chance.
-        drop(kill.arg("KILL").arg("ID").arg(previous).query_async::<()>(connection).await);
-    }
-    *previous = redis::cmd("CLIENT").arg("ID").query_async(connection).await.ok();
+    node.replace(connection, previous).await;
     let mut ask = redis::cmd("GET");
     ask.arg(names::progress(node.number));
     let done: Option<u64> = ask.query_async(connection).await?;
@@ -99,10 +85,15 @@ async fn send_over(
         }
         let sent = batch.len().min(most);
         let part = batch.get(..sent).unwrap_or_default();
-        match send_batch(node, &mut connection, part).await? {
+        let mut answers = send_batch(node, &mut connection, part, true).await?;
+        if answers.is_none() && !publishes(part) {
+            // A Redis without memory takes no transactions, but these take messages out of it.
+            answers = send_batch(node, &mut connection, part, false).await?;
+        }
+        match answers {
             Some(answers) => {
-                for (item, answer) in batch.drain(..sent).zip(answers) {
-                    node.outbox.answer(item.number, answer);
+                for (item, answered) in batch.drain(..sent).zip(answers) {
+                    answer(node, &item, answered);
                 }
             }
             // One of them was refused before any was done: which one is seen when each is alone.
@@ -110,7 +101,7 @@ async fn send_over(
             None => {
                 for item in batch.drain(..sent) {
                     let error = refused(&item.what, "its transaction was aborted".to_owned());
-                    node.outbox.answer(item.number, Err(error));
+                    answer(node, &item, Err(error));
                 }
             }
         }
@@ -126,8 +117,11 @@ async fn fill(node: &Node, batch: &mut Vec<Item<Request>>, done: u64) {
     let mut next = Some(node.outbox.next().await);
     while let Some(item) = next.take() {
         if item.again && item.number <= done {
-            node.outbox.answer(item.number, Ok(()));
+            answer(node, &item, Ok(()));
         } else {
+            if let Some(outcome) = item.what.awaited() {
+                drop(tokio::time::timeout(AWAITED, outcome).await);
+            }
             bytes += item.what.bytes();
             batch.push(item);
         }
@@ -137,37 +131,48 @@ async fn fill(node: &Node, batch: &mut Vec<Item<Request>>, done: u64) {
     }
 }
 
-/// Sends a batch and returns what became of each request in it; `None` if the whole was refused.
+/// Sends a batch, as one transaction or one after the other, and returns what became of each request
+/// in it; `None` if the whole was refused.
 async fn send_batch(
     node: &Node,
     connection: &mut MultiplexedConnection,
     batch: &[Item<Request>],
+    transaction: bool,
 ) -> Result<Option<Vec<Result<(), BrokerError>>>, Lost> {
     let Some(last) = batch.last() else { return Ok(Some(Vec::new())) };
     let mut pipeline = Pipeline::new();
-    // A Redis forgets scripts when it starts again, and when it is told to.
-    pipeline.cmd("SCRIPT").arg("LOAD").arg(PUBLISH_SCRIPT);
-    pipeline.cmd("MULTI");
-    let mut commands = 2;
-    for item in batch {
-        for message in item.what.0.iter() {
-            add(node, &mut pipeline, message);
-            commands += 1;
-        }
+    load_scripts(node, &mut pipeline, batch);
+    let mut first = pipeline.len();
+    if transaction {
+        pipeline.cmd("MULTI");
     }
-    let progress = names::progress(node.number);
-    pipeline.cmd("SET").arg(progress).arg(last.number).arg("EX").arg(PROGRESS_SECONDS);
-    pipeline.cmd("EXEC");
-    // Only the answer of EXEC is looked at: it has those of all the others.
-    let answers = connection.send_packed_commands(&pipeline, commands + 1, 1).await;
-    let mut answers = match answers.map_err(|_| Lost)?.pop() {
-        Some(Value::Array(answers)) => answers.into_iter(),
-        Some(Value::ServerError(_) | Value::Nil) => return Ok(None),
-        _ => return Err(Lost),
-    };
+    for step in batch.iter().flat_map(|item| item.what.steps()) {
+        step.add(node, &mut pipeline);
+    }
+    if transaction {
+        // What settles messages may be done twice.
+        if publishes(batch) {
+            let progress = names::progress(node.number);
+            pipeline.cmd("SET").arg(progress).arg(last.number).arg("EX").arg(PROGRESS_SECONDS);
+        }
+        // Only its answer is looked at: it has those of all the others.
+        first = pipeline.len();
+        pipeline.cmd("EXEC");
+    }
+    let count = pipeline.len() - first;
+    let answers = connection.send_packed_commands(&pipeline, first, count).await;
+    let mut answers = answers.map_err(|_| Lost)?;
+    if transaction {
+        answers = match answers.pop() {
+            Some(Value::Array(answers)) => answers,
+            Some(Value::ServerError(_) | Value::Nil) => return Ok(None),
+            _ => return Err(Lost),
+        };
+    }
+    let mut answers = answers.into_iter();
     let of_request = |item: &Item<Request>| {
         let mut reason = None;
-        for answer in answers.by_ref().take(item.what.0.len()) {
+        for answer in answers.by_ref().take(item.what.commands(node)) {
             if let Value::ServerError(error) = answer {
                 reason = Some(error.code().to_owned());
             }
@@ -177,31 +182,30 @@ async fn send_batch(
     Ok(Some(batch.iter().map(of_request).collect()))
 }
 
-/// Adds what publishes one message.
-fn add(node: &Node, pipeline: &mut Pipeline, message: &Message) {
-    let destination = message.destination();
-    let (channel, payload) = (names::channel(destination), payload::write(message.shared()));
-    let Retention { messages, age, bytes, .. } = node.rules.policy(destination).retention;
-    if !node.keeps_history(destination) {
-        pipeline.cmd("PUBLISH").arg(channel).arg(payload);
-        return;
+/// Whether any of it must not be done twice.
+fn publishes(batch: &[Item<Request>]) -> bool {
+    batch.iter().any(|item| item.what.publishes())
+}
+
+/// Adds what loads the scripts that a batch calls.
+fn load_scripts(node: &Node, pipeline: &mut Pipeline, batch: &[Item<Request>]) {
+    let mut loaded: Vec<&str> = Vec::new();
+    let steps = batch.iter().flat_map(|item| item.what.steps());
+    for script in steps.filter_map(|step| step.script(node)) {
+        let hash = script.script.get_hash();
+        if !loaded.contains(&hash) {
+            loaded.push(hash);
+            script.load(pipeline);
+        }
     }
-    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX).min(LONGEST_AGE);
-    let messages = u32::try_from(messages).unwrap_or(u32::MAX);
-    let script = pipeline.cmd("EVALSHA").arg(&node.publish_script).arg(1);
-    script
-        .arg(names::stream(destination))
-        .arg(channel)
-        .arg(payload)
-        .arg(messages)
-        .arg(age)
-        .arg(bytes);
+}
+
+/// What was asked for was done, or refused.
+fn answer(node: &Node, item: &Item<Request>, answer: Result<(), BrokerError>) {
+    node.queues.answered(&item.what, answer.is_ok());
+    node.outbox.answer(item.number, answer);
 }
 
 fn refused(request: &Request, reason: String) -> BrokerError {
-    let first = request.0.first().map(|message| message.destination().to_string());
-    BrokerError::Refused { destination: first.unwrap_or_default(), reason, engine: ENGINE }
+    BrokerError::Refused { destination: request.destination(), reason, engine: ENGINE }
 }
-
-/// Keeps a message in a stream, and publishes it.
-pub(super) const PUBLISH_SCRIPT: &str = include_str!("publish.lua");

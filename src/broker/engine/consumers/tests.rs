@@ -66,13 +66,17 @@ impl Queue {
     }
 
     fn settle(&self, number: u64, tags: &[u64], settlement: Settlement) {
-        self.consumers.settle(&Settle {
-            destination: "/queue/a".parse().unwrap(),
-            subscriber: id(number),
-            tags: tags.to_vec(),
-            settlement,
-        });
+        self.consumers.settle(&settle(number, tags, settlement));
         self.consumers.dispatch(self.now);
+    }
+}
+
+fn settle(number: u64, tags: &[u64], settlement: Settlement) -> Settle {
+    Settle {
+        destination: "/queue/a".parse().unwrap(),
+        subscriber: id(number),
+        tags: tags.to_vec(),
+        settlement,
     }
 }
 
@@ -139,8 +143,43 @@ fn what_nobody_has_credit_for_goes_back_the_latest_first() {
     queue.arrive(0..4);
     assert!(queue.consumers.leave(id(1)));
     assert_eq!(queue.consumers.credit(), 1);
-    assert_eq!(queue.consumers.take_surplus().len(), 3);
+    let surplus = queue.consumers.take_surplus();
+    assert_eq!(surplus.len(), 3);
+    assert!(
+        surplus.iter().all(|(_, attempts)| *attempts == 1),
+        "the one that left may have had it"
+    );
+    assert!(surplus.is_sorted_by(|one, next| one > next));
     assert!(queue.consumers.take_surplus().is_empty());
+}
+
+#[test]
+fn who_is_blocked_wants_nothing() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Queued));
+    queue.join(1, &one, true, 3);
+    assert_eq!(queue.consumers.wanted(), 3);
+    queue.arrive(0..1);
+    assert_eq!(queue.consumers.wanted(), 0);
+    queue.join(2, &Connection::new(Taken::Written), true, 2);
+    assert_eq!(queue.consumers.wanted(), 2);
+    queue.arrive(1..2);
+    assert_eq!(queue.consumers.wanted(), 1);
+    queue.consumers.resume(id(1));
+    assert_eq!(queue.consumers.wanted(), 3);
+}
+
+#[test]
+fn what_is_withdrawn_says_how_often_it_was_out() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    queue.join(1, &one, true, 3);
+    queue.arrive(0..2);
+    queue.consumers.leave(id(1));
+    queue.join(2, &one, true, 3);
+    let (rejected, tag) = (Settlement::Rejected, &one.tags()[2..3]);
+    let withdrawn = queue.consumers.withdraw(&settle(2, tag, rejected));
+    assert_eq!(withdrawn, [(Settled::Requeue(0), 2)]);
+    assert_eq!(queue.consumers.withdraw(&settle(2, tag, rejected)), []);
+    assert_eq!(queue.consumers.take_settled(), [], "the task need not be told");
 }
 
 #[test]
@@ -171,8 +210,14 @@ fn one_that_is_gone_gets_nothing_more_and_counts_as_no_delivery() {
 #[test]
 fn it_stops_when_it_is_told_to() {
     let queue = Queue::new();
+    let one = Connection::new(Taken::Written);
     queue.consumers.stop();
     assert!(queue.consumers.is_stopping());
+    queue.join(1, &one, true, 1);
+    queue.arrive(0..1);
+    assert_eq!(one.bodies(), firsts(&[]), "what is about to be given back is handed out to nobody");
     queue.consumers.begin();
     assert!(!queue.consumers.is_stopping());
+    queue.consumers.dispatch(queue.now);
+    assert_eq!(one.bodies(), firsts(&["0"]));
 }

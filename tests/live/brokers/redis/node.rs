@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use stompbox::broker::{
-    Broker, BrokerError, BrokerOptions, Destination, Message, Outcome, RedisBroker, Subscriber,
-    SubscriberId, Turn,
+    Broker, BrokerError, BrokerOptions, Destination, Message, Outcome, RedisBroker, Settle,
+    Settlement, Subscriber, SubscriberId, Turn,
 };
 use stompbox::session::SubscriptionKey;
 use stompbox::testkit::{Mailbox, Received};
 
-/// How long something that has to come may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long something that has to come may take: a node that is gone is noticed after 24 seconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) struct Node {
     pub(crate) broker: RedisBroker,
@@ -37,17 +37,64 @@ impl Node {
         to: &str,
         mailbox: &Arc<Mailbox>,
     ) -> Result<SubscriberId, BrokerError> {
-        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
-        let id = SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
-        let subscriber = Subscriber::new(id, mailbox.clone());
-        let mut turn = Turn::new(Instant::now());
-        let outcome = self.broker.subscribe(&destination(to), subscriber, &mut turn);
-        drop(turn);
+        let (id, outcome) = self.begin_subscribe(to, mailbox);
         let answer = self.answer(outcome).await;
         if answer.is_err() {
-            self.unsubscribe(to, id).await;
+            // As a server does.
+            let mut turn = Turn::new(Instant::now());
+            drop(self.broker.unsubscribe(&destination(to), id, &mut turn));
         }
         answer.map(|()| id)
+    }
+
+    /// Calls `subscribe`; what became of it is in the outcome.
+    pub(crate) fn begin_subscribe(
+        &self,
+        to: &str,
+        mailbox: &Arc<Mailbox>,
+    ) -> (SubscriberId, Outcome) {
+        let id = self.new_id();
+        let subscriber = Subscriber::new(id, mailbox.clone());
+        let mut turn = Turn::new(Instant::now());
+        (id, self.broker.subscribe(&destination(to), subscriber, &mut turn))
+    }
+
+    /// Subscribes to a queue in mode `client-individual`.
+    pub(crate) async fn consume(&self, from: &str, prefetch: usize) -> Consumer {
+        let mailbox = Mailbox::new();
+        let id = self.new_id();
+        let subscriber = Subscriber::new(id, mailbox.clone()).with_settles(true);
+        let subscriber = subscriber.with_prefetch(Some(prefetch));
+        let mut turn = Turn::new(Instant::now());
+        let outcome = self.broker.subscribe(&destination(from), subscriber, &mut turn);
+        drop(turn);
+        self.answer(outcome).await.expect("subscribed");
+        Consumer { queue: destination(from), id, mailbox }
+    }
+
+    /// What settles what a consumer received.
+    pub(crate) fn settle(
+        consumer: &Consumer,
+        received: &[Received],
+        settlement: Settlement,
+    ) -> Settle {
+        Settle {
+            destination: consumer.queue.clone(),
+            subscriber: consumer.id,
+            tags: received.iter().map(|it| it.tag).collect(),
+            settlement,
+        }
+    }
+
+    pub(crate) fn acknowledge(&self, consumer: &Consumer, received: &[Received]) -> Outcome {
+        let settle = Self::settle(consumer, received, Settlement::Acknowledged);
+        self.broker.settle(settle, &mut Turn::new(Instant::now()))
+    }
+
+    pub(crate) async fn reject(&self, consumer: &Consumer, received: &[Received]) {
+        let settle = Self::settle(consumer, received, Settlement::Rejected);
+        let outcome = self.broker.settle(settle, &mut Turn::new(Instant::now()));
+        self.answer(outcome).await.expect("rejected");
     }
 
     pub(crate) async fn unsubscribe(&self, from: &str, who: SubscriberId) {
@@ -67,8 +114,28 @@ impl Node {
         self.answer(self.send(to, body)).await.expect("published");
     }
 
+    fn new_id(&self) -> SubscriberId {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
+    }
+
     pub(crate) async fn answer(&self, outcome: Outcome) -> Result<(), BrokerError> {
         tokio::time::timeout(PATIENCE, outcome).await.expect("an answer")
+    }
+}
+
+/// A consumer of a queue.
+pub(crate) struct Consumer {
+    pub(crate) queue: Destination,
+    pub(crate) id: SubscriberId,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+impl Consumer {
+    /// Waits until so many messages came in all.
+    pub(crate) async fn wait_for(&self, messages: usize) -> Vec<Received> {
+        let came = self.mailbox.wait_for(messages, PATIENCE).await;
+        came.unwrap_or_else(|all| panic!("there came only {:?}", bodies(&all)))
     }
 }
 
@@ -90,6 +157,6 @@ pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}/{:x}", now.expect("a time after 1970").as_nanos())
 }
 
-fn destination(name: &str) -> Destination {
+pub(crate) fn destination(name: &str) -> Destination {
     name.parse().expect("a destination")
 }

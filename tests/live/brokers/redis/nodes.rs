@@ -3,10 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::engine::{setting, url};
-use crate::node::unique;
+use crate::node::{PATIENCE, unique};
 
 /// A `stompbox serve`, which ends with this.
 struct Program {
@@ -29,9 +28,15 @@ impl Program {
         Self { process, address: address.expect("the address that it listens on") }
     }
 
+    fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        let status = kill.args(["-s", signal, &self.process.id().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(&self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         let mut client = Client(BufReader::new(stream));
         client.send("CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n");
         assert!(client.receive().starts_with("CONNECTED\n"));
@@ -93,10 +98,73 @@ fn two_programs_share_a_room() {
     again.subscribe(&room, &format!("{since}\n"));
     let message = again.receive();
     assert!(message.ends_with("\n\nmeanwhile") && !message.contains("gap:"), "{message}");
-    let mut queue = there.connect();
-    queue.publish("/queue/a", "refused");
-    let error = queue.receive();
-    assert!(error.starts_with("ERROR\n") && error.contains("not supported"), "{error}");
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn what_a_program_that_is_killed_had_comes_to_another() {
+    let (mut here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let queue = unique("/queue/work");
+    let (mut one, mut other) = (here.connect(), there.connect());
+    one.subscribe(&queue, "ack:client-individual\n");
+    other.publish(&queue, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let message = one.receive();
+    assert!(message.ends_with("\n\nhello") && !message.contains("redelivered:"), "{message}");
+    here.process.kill().expect("killed");
+    other.subscribe(&queue, "");
+    let message = other.receive();
+    assert!(message.ends_with("\n\nhello"), "{message}");
+    assert!(message.contains("redelivered:true\ndelivery-count:2\n"), "{message}");
+}
+
+/// It is taken for dead, and is not.
+#[test]
+#[ignore = "needs redis"]
+fn what_a_program_that_hangs_had_comes_to_another_and_it_goes_on_afterwards() {
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let queue = unique("/queue/work");
+    let (mut one, mut other) = (here.connect(), there.connect());
+    one.subscribe(&queue, "ack:client-individual\n");
+    other.publish(&queue, "hello");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let first = one.receive();
+    here.signal("STOP");
+    other.subscribe(&queue, "");
+    let message = other.receive();
+    assert!(message.contains("redelivered:true\n") && message.ends_with("\n\nhello"), "{message}");
+    other.send("UNSUBSCRIBE\nid:0\nreceipt:r\n\n");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    here.signal("CONT");
+    // It is done already, and this says nothing against that.
+    let ack = first.lines().find_map(|line| line.strip_prefix("ack:")).expect("an ack header");
+    one.send(&format!("ACK\nid:{ack}\nreceipt:r\n\n"));
+    assert!(one.receive().starts_with("RECEIPT\n"));
+    other.publish(&queue, "next");
+    assert!(other.receive().starts_with("RECEIPT\n"));
+    let message = one.receive();
+    assert!(message.ends_with("\n\nnext") && !message.contains("redelivered:"), "{message}");
+}
+
+#[test]
+#[ignore = "needs redis"]
+fn a_reply_reaches_a_client_of_another_program() {
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let queue = unique("/queue/questions");
+    let (mut asks, mut answers) = (here.connect(), there.connect());
+    answers.subscribe(&queue, "");
+    asks.send(&format!("SEND\ndestination:{queue}\nreply-to:/temp-queue/answers\n\nhow?"));
+    let question = answers.receive();
+    let reply_to = question.lines().find_map(|line| line.strip_prefix("reply-to:"));
+    let reply_to = reply_to.expect("an address for the reply");
+    answers.publish(reply_to, "so");
+    assert!(answers.receive().starts_with("RECEIPT\n"));
+    let reply = asks.receive();
+    assert!(reply.ends_with("\n\nso"), "{reply}");
+    // A reply that comes too late costs nobody anything.
+    drop((asks, here));
+    answers.publish(reply_to, "late");
+    assert!(answers.receive().starts_with("RECEIPT\n"));
 }
 
 #[test]

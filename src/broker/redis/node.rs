@@ -1,0 +1,242 @@
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+
+use super::super::engine::{Outbox, OutboxLimits, Upstreams};
+use super::super::prefixes::{Kind, Prefixes};
+use super::super::{
+    BrokerError, BrokerOptions, Capability, Destination, DestinationRules, HistoryRequest, Message,
+    Outcome, Router, Settle, Subscriber, SubscriberId, Turn,
+};
+use super::names::{self, Glob};
+use super::queues::Queues;
+use super::request::{Request, Step};
+use super::scripts::Scripts;
+use super::windows::Windows;
+use super::{ENGINE, StreamId, refused};
+
+/// What the tasks of a broker and those who call it share.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// A number that no other node has.
+    pub(super) number: u64,
+    client: Client,
+    pub(super) prefixes: Prefixes,
+    pub(super) rules: Arc<DestinationRules>,
+    pub(super) router: Router,
+    pub(super) outbox: Outbox<Request>,
+    /// The destinations that are listened to.
+    pub(super) rooms: Upstreams,
+    /// The globs that are listened to.
+    pub(super) globs: Upstreams,
+    pub(super) windows: Windows,
+    pub(super) queues: Queues,
+    pub(super) scripts: Scripts,
+}
+
+/// How long Redis may take to answer before the connection counts as lost.
+const ANSWER: Duration = Duration::from_secs(5);
+
+impl Node {
+    pub(super) fn new(client: Client, options: BrokerOptions) -> Self {
+        let BrokerOptions { prefixes, rules, history_bytes } = options;
+        let rules = Arc::new(rules);
+        Self {
+            number: RandomState::new().hash_one(0),
+            client,
+            prefixes,
+            router: Router::window(Arc::clone(&rules), history_bytes),
+            rules,
+            outbox: Outbox::new(ENGINE, OutboxLimits::default()),
+            rooms: Upstreams::default(),
+            globs: Upstreams::default(),
+            windows: Windows::default(),
+            queues: Queues::default(),
+            scripts: Scripts::new(),
+        }
+    }
+
+    pub(super) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+        self.connect_with(AsyncConnectionConfig::new()).await
+    }
+
+    pub(super) async fn connect_with(
+        &self,
+        config: AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let config = config.set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// Ends the connection that this one takes the place of, so that what waits in that is not done
+    /// after what comes over this.
+    pub(super) async fn replace(
+        &self,
+        connection: &mut MultiplexedConnection,
+        previous: &mut Option<u64>,
+    ) {
+        if let Some(previous) = *previous {
+            let mut kill = redis::cmd("CLIENT");
+            // That it is not there any more is as well; who may not kill it has only a smaller chance.
+            drop(kill.arg("KILL").arg("ID").arg(previous).query_async::<()>(connection).await);
+        }
+        *previous = redis::cmd("CLIENT").arg("ID").query_async(connection).await.ok();
+    }
+
+    /// The key of the set of the queues that this node consumes from.
+    pub(super) fn queues_key(&self) -> String {
+        format!("{}{}", names::QUEUES_OF_NODE, names::node(self.number))
+    }
+
+    pub(super) fn is_queue(&self, destination: &Destination) -> bool {
+        self.prefixes.kind(destination) == Some(Kind::Queue)
+    }
+
+    /// Refuses what can neither be subscribed to nor sent to.
+    pub(super) fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
+        match self.prefixes.check(destination)? {
+            Kind::Queue | Kind::Temporary if destination.is_pattern() => {
+                Err(BrokerError::unsupported(Capability::Patterns, destination))
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    pub(super) fn check_message(&self, message: &Message) -> Result<(), BrokerError> {
+        let destination = message.destination();
+        if destination.is_pattern() {
+            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
+        }
+        if self.check(destination)? == Kind::Queue {
+            message.expiration()?;
+        }
+        Ok(())
+    }
+
+    fn check_history(
+        &self,
+        destination: &Destination,
+        request: Option<&HistoryRequest>,
+    ) -> Result<(), BrokerError> {
+        let Some(request) = request else { return Ok(()) };
+        if destination.is_pattern() {
+            return Err(BrokerError::unsupported(Capability::History, destination));
+        }
+        if !self.keeps_history(destination) {
+            return Err(BrokerError::NoHistory { destination: destination.to_string() });
+        }
+        match request {
+            HistoryRequest::After(token) if token.parse::<StreamId>().is_err() => {
+                let (token, destination) = (token.to_string(), destination.to_string());
+                Err(BrokerError::InvalidToken { token, destination })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the messages of a topic are kept in a stream.
+    pub(super) fn keeps_history(&self, destination: &Destination) -> bool {
+        self.prefixes.kind(destination) == Some(Kind::Topic)
+            && !self.rules.policy(destination).retention.is_none()
+    }
+
+    /// Has something done at Redis, all of it or none.
+    pub(super) fn push(&self, steps: Vec<Step>, now: Instant) -> Outcome {
+        if steps.is_empty() {
+            return Outcome::done();
+        }
+        let request = Request::new(steps);
+        let bytes = request.bytes();
+        let mut outcome = self.outbox.push(request.clone(), bytes, now);
+        match outcome.take_ready() {
+            Some(Err(error)) => {
+                self.queues.answered(&request, false);
+                error.into()
+            }
+            Some(Ok(())) => Outcome::done(),
+            None => outcome,
+        }
+    }
+
+    /// Settles what was delivered from a queue. Returns what Redis is to be told; from a topic there
+    /// is nothing to settle.
+    pub(super) fn settle(&self, settle: &Settle, now: Instant) -> Vec<Step> {
+        let Some(queue) = self.queues.get(&settle.destination) else { return Vec::new() };
+        let steps = queue.settle(settle);
+        queue.consumers.dispatch(now);
+        steps
+    }
+
+    pub(super) fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Result<Outcome, BrokerError> {
+        let kind = self.check(destination)?;
+        self.check_history(destination, subscriber.history.as_ref())?;
+        if kind == Kind::Queue {
+            let (queue, outcome) = self.queues.join(destination, &subscriber);
+            // What another one has just left unsettled is here still.
+            queue.consumers.dispatch(turn.now());
+            return Ok(outcome);
+        }
+        let glob =
+            destination.is_pattern().then(|| Glob::of(destination).upstream()).transpose()?;
+        if let Some(glob) = glob {
+            let outcome = self.globs.join(&glob, &subscriber);
+            self.router.subscribe(destination, subscriber, turn);
+            return Ok(outcome);
+        }
+        if subscriber.history.is_some() {
+            // While Redis has not confirmed, it is not known what this node will have missed.
+            let confirmed = self.rooms.join(destination, &subscriber).take_ready().is_some();
+            return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
+        }
+        let outcome = self.rooms.join(destination, &subscriber);
+        if kind == Kind::Temporary {
+            // Who is asked next may reply before Redis has confirmed.
+            let confirmed = Mutex::new(Some(self.rooms.join(destination, &subscriber)));
+            drop(self.push(vec![Step::Await(confirmed)], turn.now()));
+        }
+        self.router.subscribe(destination, subscriber, turn);
+        Ok(outcome)
+    }
+
+    pub(super) fn unsubscribe(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        turn: &mut Turn,
+    ) -> Result<(), BrokerError> {
+        if self.check(destination)? == Kind::Queue {
+            if let Some(queue) = self.queues.leave(destination, subscriber) {
+                queue.consumers.dispatch(turn.now());
+            }
+        } else if destination.is_pattern() {
+            self.router.unsubscribe(destination, subscriber);
+            self.globs.leave(&Glob::of(destination).upstream()?, subscriber);
+        } else {
+            self.windows.leave(destination, subscriber);
+            self.router.unsubscribe(destination, subscriber);
+            self.rooms.leave(destination, subscriber);
+        }
+        Ok(())
+    }
+
+    /// Redis refuses a subscription to a destination.
+    pub(super) fn refuse_room(&self, room: &Destination, reason: &str) {
+        let error = refused(room, reason);
+        self.windows.refuse(room, &error);
+        self.rooms.refused(room, &error);
+    }
+
+    /// Redis refuses a subscription to a glob.
+    pub(super) fn refuse_glob(&self, upstream: &Destination, reason: &str) {
+        self.globs.refused(upstream, &refused(upstream, reason));
+    }
+}
