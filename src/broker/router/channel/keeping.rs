@@ -1,7 +1,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+#[cfg(feature = "kafka")]
+use crate::session::Delivery;
+
+#[cfg(feature = "kafka")]
+use super::super::super::HistoryRequest;
 use super::super::history::History;
+#[cfg(feature = "kafka")]
+use super::super::log::Lack;
 use super::super::log::Log;
 use super::Channel;
 
@@ -33,6 +40,39 @@ impl Channel {
                 log.drop_oldest(all);
             }
         });
+    }
+
+    /// What is lacking of the history that is asked for.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn lacks(&self, request: &HistoryRequest, now: Instant) -> Option<Lack> {
+        let state = self.state.lock();
+        state.history.as_ref()?.log.lacks(request, self.shared.epoch(), now)
+    }
+
+    /// Adds messages to the front of what is kept, if that is still where it was.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn prepend_at(
+        self: &Arc<Self>,
+        lack: &Lack,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) -> bool {
+        let mut guard = self.state.lock();
+        if guard.closed {
+            return false;
+        }
+        let Some(history) = guard.history.as_deref_mut() else { return false };
+        if history.log.first() != lack.first {
+            return false;
+        }
+        history.log.prepend(older, lost, now, &self.shared.retained);
+        let earlier = self.place(history);
+        drop(guard);
+        if earlier && let Some(host) = self.shared.host() {
+            host.deadline_changed();
+        }
+        true
     }
 
     /// Drops some of what is kept, after the destination has lost its place among the others.

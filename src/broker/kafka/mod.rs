@@ -1,0 +1,336 @@
+//! The broker over Kafka.
+
+mod address;
+mod asking;
+mod ending;
+mod mapping;
+mod message;
+mod node;
+mod partitioner;
+mod place;
+mod producing;
+mod progress;
+mod reading;
+mod replay;
+mod watching;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaResult;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::sleep;
+
+use super::prefixes::Kind;
+use super::url::redacted;
+use super::{
+    Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
+    HistoryRequest, Host, Message, Operation, Outcome, Router, Settle, SlowConsumer,
+    SlowConsumerAction, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+};
+use address::Address;
+use node::Node;
+use progress::Until;
+use reading::Reader;
+
+/// What the engine is called in errors.
+const ENGINE: &str = "Kafka";
+
+/// How long a topic that was made may take to be there.
+const MADE: Duration = Duration::from_secs(10);
+
+/// The broker over Kafka: topics of several servers.
+///
+/// - Rooms are keys, not topics: `/topic/room/5` is the key of records of one topic of Kafka,
+///   `stompbox`, unless a rule says where else they are. So data that is in Kafka already is there to
+///   subscribe. Headers are record headers, the body is the value.
+/// - Every node reads all partitions, without a group, from the end on, and so has patterns at no cost.
+/// - An outcome of a SEND is complete when Kafka has the message (`acks=all`). What is sent waits while
+///   Kafka cannot be reached, 64 MiB of it and 10 seconds at the most, and is then
+///   [refused](BrokerError::Unavailable). It is sent again in order and comes once (the idempotent
+///   producer).
+/// - Where a [rule](BrokerOptions::rule) says that a topic keeps its last messages, each node has them,
+///   and finds them at its start in the last records of each partition. What a subscriber asks for
+///   beyond that is read from Kafka, within bounds. The token of a message is its partition and offset:
+///   it counts at every node.
+/// - Queues are refused.
+/// - A publisher is held by no slow consumer, who may be on another node: `slow=hold` closes it.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), stompbox::broker::ConnectError> {
+/// use stompbox::broker::{Broker, BrokerOptions, Capability, KafkaBroker};
+///
+/// let broker = KafkaBroker::connect("kafka://127.0.0.1:9092", BrokerOptions::default()).await?;
+/// assert!(broker.capabilities().supports(Capability::Patterns));
+/// # Ok(())
+/// # }
+/// ```
+pub struct KafkaBroker {
+    node: Arc<Node>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl KafkaBroker {
+    /// Connects to Kafka: `kafka://[login:password@]host[:port][,host[:port]…][?setting&…]`.
+    ///
+    /// Several hosts are servers of one cluster. The login is for SASL PLAIN; there is no TLS, since
+    /// librdkafka is built without it. The settings:
+    ///
+    /// | setting | what it says | default |
+    /// | --- | --- | --- |
+    /// | `topic=NAME` | where the destinations are that no rule names; it is made if it is not there | `stompbox` |
+    /// | `partitions=N` | how many partitions a topic has that is made here | 8 |
+    /// | `map=/topic/orders/{key}:orders` | `/topic/orders/17` is the key `17` in the topic `orders`; may be repeated | |
+    /// | `map=/topic/news:news` | each record of the topic `news`, whatever its key; there is no history, since records of several partitions have no order | |
+    /// | `tail=N` | how many records of each partition are looked through for history at the start | 10,000 |
+    ///
+    /// Must be called on tokio's runtime, which goes on to run the broker. The error is that the URL
+    /// is not understood, or that Kafka does not answer within some seconds.
+    pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
+        let address = Address::parse(url)?;
+        let mapping = address.mapping(options.prefixes, url)?;
+        let failed = |error: rdkafka::error::KafkaError| ConnectError::Engine {
+            url: redacted(url),
+            source: error.to_string().into(),
+        };
+        let (node, askers) =
+            Node::new(&address, mapping, options.rules, options.history_bytes).map_err(failed)?;
+        let node = Arc::new(node);
+        begin(&node).await.map_err(failed)?;
+        let consumer = Reader::consumer(&node).map_err(failed)?;
+        let (news, heard) = mpsc::unbounded_channel();
+        let (replays, wanted) = mpsc::unbounded_channel();
+        // Of what stands before what this node reads nothing is known.
+        node.router.lost_until(long_ago());
+        let reader = Reader::new(Arc::clone(&node), replays);
+        let tasks = vec![
+            tokio::spawn(reader.run(consumer, heard)).abort_handle(),
+            tokio::spawn(replay::replay(Arc::clone(&node), wanted, news.clone())).abort_handle(),
+            tokio::spawn(watching::watch(Arc::clone(&node), news)).abort_handle(),
+            tokio::spawn(watching::find_ends(Arc::clone(&node), askers)).abort_handle(),
+        ];
+        Ok(Self { node, tasks })
+    }
+
+    /// The router that topics are delivered through.
+    pub fn router(&self) -> &Router {
+        &self.node.router
+    }
+
+    /// How many partitions this node reads.
+    pub fn partitions(&self) -> usize {
+        self.node.progress.count()
+    }
+
+    /// How many messages are on their way to Kafka.
+    pub fn outgoing(&self) -> usize {
+        self.node.producing.on_their_way()
+    }
+
+    /// Refuses what is neither a topic nor one queue.
+    fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
+        match self.node.mapping.prefixes().kind(destination) {
+            Some(Kind::Queue) if destination.is_pattern() => {
+                Err(unsupported(Capability::Patterns, destination))
+            }
+            Some(Kind::Temporary | Kind::Queue) => {
+                Err(unsupported(Capability::Queues, destination))
+            }
+            Some(kind) => Ok(kind),
+            None => Err(BrokerError::UnknownDestination {
+                destination: destination.to_string(),
+                known: self.node.mapping.prefixes().to_string(),
+            }),
+        }
+    }
+
+    fn check_message(&self, message: &Message) -> Result<Kind, BrokerError> {
+        let destination = message.destination();
+        if destination.is_pattern() {
+            return Err(BrokerError::SentToPattern { destination: destination.to_string() });
+        }
+        self.check(destination)
+    }
+
+    fn send(&self, message: &Message) -> Outcome {
+        let address = self.node.mapping.address(message.destination());
+        self.node.producing.send(message, address.topic, Some(address.key))
+    }
+
+    /// Adds a subscriber of a topic or a pattern.
+    fn listen(&self, to: &Destination, subscriber: Subscriber, turn: &mut Turn) -> Outcome {
+        let node = &self.node;
+        // Nothing of what was before is asked for.
+        let live_only = matches!(subscriber.history, Some(HistoryRequest::Last(0)));
+        let subscriber = if live_only { subscriber.with_history(None) } else { subscriber };
+        if let Some(request) = &subscriber.history {
+            if let Err(error) = node.check_history(to, request) {
+                return error.into();
+            }
+            let (number, outcome) = node.progress.hold(to, subscriber, turn.now());
+            // The task that hears it is there for as long as the broker is.
+            _ = node.asked.send(number);
+            return outcome;
+        }
+        let address = node.mapping.address(to);
+        let until = if to.is_pattern() || address.whole_topic {
+            Until::Start
+        } else {
+            Until::Confirmed { topic: address.topic, partition: node.partition(&address) }
+        };
+        match node.progress.join(until, to, subscriber, turn.now()) {
+            Ok(subscriber) => {
+                node.router.subscribe(to, subscriber, turn);
+                Outcome::done()
+            }
+            Err(outcome) => outcome,
+        }
+    }
+}
+
+/// Makes the topic that is this broker's own, if it is not there, and notes what is to be read.
+async fn begin(node: &Arc<Node>) -> KafkaResult<()> {
+    let topic = node.mapping.topic().to_owned();
+    let deadline = Instant::now() + MADE;
+    let mut made = false;
+    loop {
+        let (asks, name) = (Arc::clone(node), topic.clone());
+        let there = blocking(move || asks.asking.partitions(&name)).await?;
+        if there > 0 || Instant::now() > deadline {
+            break;
+        }
+        if !std::mem::replace(&mut made, true) {
+            node.asking.create(&topic, node.partitions).await?;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    loop {
+        let asks = Arc::clone(node);
+        match blocking(move || asks.look_for_partitions(true)).await {
+            // A new partition may be without a leader for a moment.
+            Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
+            looked => return looked.map(|_| ()),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> KafkaResult<T> {
+    spawn_blocking(ask).await.unwrap_or(Err(rdkafka::error::KafkaError::Canceled))
+}
+
+fn long_ago() -> Instant {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_secs(100 * 365 * 24 * 60 * 60)).unwrap_or(now)
+}
+
+fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
+    BrokerError::Unsupported { capability, destination: destination.to_string() }
+}
+
+impl Broker for KafkaBroker {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            durable: true,
+            patterns: true,
+            history: self.node.rules.keep_history(),
+            transactions: TransactionGuarantee::AtLeastOnce,
+            ..Capabilities::default()
+        }
+    }
+
+    fn attach(&self, host: Arc<dyn Host>) {
+        self.node.router.attach(host);
+    }
+
+    fn publish(&self, message: Message, _turn: &mut Turn) -> Outcome {
+        match self.check_message(&message) {
+            Ok(_) => self.send(&message),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn subscribe(
+        &self,
+        destination: &Destination,
+        subscriber: Subscriber,
+        turn: &mut Turn,
+    ) -> Outcome {
+        match self.check(destination) {
+            Ok(_) => self.listen(destination, subscriber, turn),
+            Err(error) => error.into(),
+        }
+    }
+
+    fn unsubscribe(
+        &self,
+        destination: &Destination,
+        subscriber: SubscriberId,
+        _turn: &mut Turn,
+    ) -> Outcome {
+        if let Err(error) = self.check(destination) {
+            return error.into();
+        }
+        self.node.progress.leave(destination, subscriber);
+        self.node.router.unsubscribe(destination, subscriber);
+        Outcome::done()
+    }
+
+    fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
+        self.node.router.resume(destination, subscriber, turn);
+    }
+
+    fn settle(&self, settle: Settle, _turn: &mut Turn) -> Outcome {
+        Outcome::ready(self.check(&settle.destination).map(|_| ()))
+    }
+
+    /// All SENDs are looked at before the first of them is published.
+    fn commit(&self, operations: Vec<Operation>, _turn: &mut Turn) -> Outcome {
+        let mut messages = Vec::new();
+        for operation in operations {
+            if let Operation::Publish(message) = operation {
+                if let Err(error) = self.check_message(&message) {
+                    return error.into();
+                }
+                messages.push(message);
+            }
+        }
+        Outcome::all(messages.iter().map(|message| self.send(message)))
+    }
+
+    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
+    fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
+        let policy = &self.node.rules.policy(destination).slow_consumer;
+        match policy.action {
+            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
+                action: SlowConsumerAction::Close,
+                ..SlowConsumer::clone(policy)
+            }),
+            _ => Arc::clone(policy),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.node.router.next_deadline()
+    }
+
+    fn handle_deadline(&self, turn: &mut Turn) {
+        self.node.router.handle_deadline(turn.now());
+    }
+}
+
+impl Drop for KafkaBroker {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for KafkaBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaBroker").field("router", &self.node.router).finish_non_exhaustive()
+    }
+}

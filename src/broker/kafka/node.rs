@@ -1,0 +1,160 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use rdkafka::error::KafkaResult;
+use rdkafka::{ClientConfig, Offset};
+use tokio::sync::{Notify, mpsc};
+
+use super::super::{
+    BrokerError, Capability, Destination, DestinationRules, HistoryRequest, Router,
+};
+use super::address::Address;
+use super::asking::Asking;
+use super::mapping::{self, Mapping};
+use super::partitioner;
+use super::place::Place;
+use super::producing::Producing;
+use super::progress::{Need, Progress};
+
+/// What the broker and its tasks share.
+pub(super) struct Node {
+    /// How Kafka is reached. It holds a password, and is never shown.
+    pub(super) config: ClientConfig,
+    pub(super) mapping: Mapping,
+    pub(super) rules: Arc<DestinationRules>,
+    pub(super) router: Router,
+    pub(super) progress: Arc<Progress>,
+    pub(super) producing: Producing,
+    pub(super) asking: Asking,
+    /// Those who have asked for history, by their numbers.
+    pub(super) asked: mpsc::UnboundedSender<u64>,
+    /// There may be more partitions.
+    pub(super) unknown: Arc<Notify>,
+    /// Kafka may not have what is to be read next.
+    pub(super) missing: Notify,
+    /// How many partitions a topic gets that is made here.
+    pub(super) partitions: i32,
+    /// How many records of each partition are looked through at the start.
+    tail: i64,
+}
+
+impl Node {
+    /// With who has asked for history.
+    pub(super) fn new(
+        address: &Address,
+        mapping: Mapping,
+        rules: DestinationRules,
+        history_bytes: usize,
+    ) -> KafkaResult<(Self, mpsc::UnboundedReceiver<u64>)> {
+        let config = address.config();
+        let rules = Arc::new(rules);
+        let (progress, unknown) = (Arc::<Progress>::default(), Arc::<Notify>::default());
+        let producing = Producing::new(&config, Arc::clone(&progress), Arc::clone(&unknown))?;
+        let (asked, asks) = mpsc::unbounded_channel();
+        let node = Self {
+            asking: Asking::new(&config)?,
+            config,
+            mapping,
+            router: Router::window(Arc::clone(&rules), history_bytes),
+            rules,
+            progress,
+            producing,
+            asked,
+            unknown,
+            missing: Notify::new(),
+            partitions: address.partitions,
+            tail: address.tail,
+        };
+        Ok((node, asks))
+    }
+
+    /// Whether the messages of a destination are kept: not of one whose messages are in several
+    /// partitions, since they have no order.
+    pub(super) fn keeps_history(&self, destination: &Destination) -> bool {
+        !self.rules.policy(destination).retention.is_none()
+            && !self.mapping.address(destination).whole_topic
+    }
+
+    /// The partition in which a node publishes to a destination.
+    pub(super) fn partition(&self, address: &mapping::Address<'_>) -> i32 {
+        partitioner::partition(address.key.as_bytes(), self.progress.partitions(address.topic))
+    }
+
+    pub(super) fn check_history(
+        &self,
+        destination: &Destination,
+        request: &HistoryRequest,
+    ) -> Result<(), BrokerError> {
+        if destination.is_pattern() {
+            let (capability, destination) = (Capability::History, destination.to_string());
+            return Err(BrokerError::Unsupported { capability, destination });
+        }
+        if !self.keeps_history(destination) {
+            return Err(BrokerError::NoHistory { destination: destination.to_string() });
+        }
+        match request {
+            HistoryRequest::After(token) if token.parse::<Place>().is_err() => {
+                let (token, destination) = (token.to_string(), destination.to_string());
+                Err(BrokerError::InvalidToken { token, destination })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sees which partitions there are that this node does not read, and notes them: those that were
+    /// there before with the tail that is kept, others from their beginning. Returns whether there are
+    /// any. Blocks.
+    pub(super) fn look_for_partitions(&self, at_start: bool) -> KafkaResult<bool> {
+        let mut new = Vec::new();
+        for topic in self.mapping.topics() {
+            let known = self.progress.partitions(topic);
+            for partition in known..self.asking.partitions(topic)? {
+                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+                new.push(Need { topic: topic.to_owned(), partition, offset: 0 });
+            }
+        }
+        if at_start {
+            let begins = self.asking.offsets(&new, Offset::Beginning)?;
+            let ends = self.asking.offsets(&new, Offset::End)?;
+            let tail = if self.rules.keep_history() { self.tail } else { 0 };
+            for place in &new {
+                let (begin, end) = (offset_of(&begins, place), offset_of(&ends, place));
+                let start = begin.max(end - tail);
+                if start == end && end > 0 {
+                    // Of what is not read it is not known when it was written.
+                    self.router.lost_until(Instant::now());
+                }
+                self.progress.add(&place.topic, start, end);
+            }
+        } else {
+            for place in &new {
+                self.progress.add(&place.topic, 0, 0);
+            }
+        }
+        Ok(!new.is_empty())
+    }
+
+    /// Finds the partitions that cannot be read on where they were read to, and goes on at what Kafka
+    /// has next. Blocks.
+    pub(super) fn look_for_losses(&self) -> KafkaResult<Vec<(String, i32)>> {
+        let all = self.progress.all();
+        let begins = self.asking.offsets(&all, Offset::Beginning)?;
+        let ends = self.asking.offsets(&all, Offset::End)?;
+        let mut missed = Vec::new();
+        for place in all {
+            let (begin, end) = (offset_of(&begins, &place), offset_of(&ends, &place));
+            if place.offset < begin || place.offset > end {
+                let next = if place.offset < begin { begin } else { end };
+                self.progress.jump(&place.topic, place.partition, next);
+                self.router.lost_until(Instant::now());
+                missed.push((place.topic, place.partition));
+            }
+        }
+        Ok(missed)
+    }
+}
+
+fn offset_of(offsets: &[Need], place: &Need) -> i64 {
+    let same = |it: &&Need| it.topic == place.topic && it.partition == place.partition;
+    offsets.iter().find(same).map_or(0, |it| it.offset)
+}
