@@ -45,6 +45,8 @@ struct State<K> {
     dispatching: bool,
     settled: Vec<Settled<K>>,
     stopping: bool,
+    /// Whether what is rejected is made ready again here, and the engine is not told.
+    requeues: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -89,8 +91,18 @@ impl<K: Copy> Consumers<K> {
             dispatching: false,
             settled: Vec::new(),
             stopping: false,
+            requeues: false,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// As [`new`](Self::new), for an engine that takes nothing back: what is rejected is ready again,
+    /// in its old place.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn with_requeue() -> Self {
+        let consumers = Self::new();
+        consumers.state.lock().requeues = true;
+        consumers
     }
 
     /// Adds a consumer.
@@ -181,16 +193,48 @@ impl<K: Copy> Consumers<K> {
         state.ready.insert(state.last, Stored { key, message, attempts });
     }
 
+    /// How many messages wait for a consumer.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn ready(&self) -> usize {
+        self.state.lock().ready.len()
+    }
+
+    /// The engine takes back what has one of these keys. Returns those that may have reached a
+    /// consumer.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn forget(&self, gone: impl Fn(K) -> bool) -> Vec<K> {
+        let state = &mut *self.state.lock();
+        let mut delivered = Vec::new();
+        state.ready.retain(|_, stored| {
+            let gone = gone(stored.key);
+            if gone && stored.attempts > 0 {
+                delivered.push(stored.key);
+            }
+            !gone
+        });
+        let unsettled: Vec<_> =
+            state.unsettled.extract_if(|_, assigned| gone(assigned.stored.key)).collect();
+        for (_, assigned) in unsettled {
+            if let Some(consumer) = state.consumer(assigned.to) {
+                consumer.unsettled -= 1;
+            }
+            if assigned.offered || assigned.stored.attempts > 0 {
+                delivered.push(assigned.stored.key);
+            }
+        }
+        delivered
+    }
+
     /// Settles by tag what was delivered here. A tag of before a loss is ignored: the message comes
     /// again.
     pub(in super::super) fn settle(&self, settle: &Settle) {
         let state = &mut *self.state.lock();
         for tag in &settle.tags {
-            if let Some(assigned) = state.withdraw(*tag, settle.subscriber) {
-                state.settled.push(match settle.settlement {
-                    Settlement::Acknowledged => Settled::Done(assigned.stored.key),
-                    Settlement::Rejected => Settled::Requeue(assigned.stored.key),
-                });
+            let Some(assigned) = state.withdraw(*tag, settle.subscriber) else { continue };
+            match settle.settlement {
+                Settlement::Rejected if state.requeues => state.put_back(*tag, assigned),
+                Settlement::Rejected => state.settled.push(Settled::Requeue(assigned.stored.key)),
+                Settlement::Acknowledged => state.settled.push(Settled::Done(assigned.stored.key)),
             }
         }
         self.changed.notify_one();

@@ -133,7 +133,6 @@ impl Mapping {
 
     /// The topic that a queue is. A character that a topic cannot have is written as `.` and its bytes
     /// in hexadecimal.
-    #[allow(dead_code)] // Queues come next.
     pub(super) fn queue(&self, queue: &Destination) -> Result<String, BrokerError> {
         let name = queue.as_str();
         let exact = |rule: &&Rule| !rule.is_topic && rule.destination == name;

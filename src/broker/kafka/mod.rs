@@ -2,7 +2,9 @@
 
 mod address;
 mod asking;
+mod consuming;
 mod ending;
+mod ledger;
 mod mapping;
 mod message;
 mod node;
@@ -10,6 +12,8 @@ mod partitioner;
 mod place;
 mod producing;
 mod progress;
+mod queue_topics;
+mod queues;
 mod reading;
 mod replay;
 mod watching;
@@ -18,20 +22,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaResult;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::sleep;
 
+use super::engine;
 use super::prefixes::Kind;
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
-    HistoryRequest, Host, Message, Operation, Outcome, Router, Settle, SlowConsumer,
-    SlowConsumerAction, Subscriber, SubscriberId, TransactionGuarantee, Turn,
+    HistoryRequest, Host, Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber,
+    SubscriberId, TransactionGuarantee, Turn,
 };
 use address::Address;
+use consuming::Consuming;
 use node::Node;
 use progress::Until;
+use queue_topics::QueueTopics;
 use reading::Reader;
 
 /// What the engine is called in errors.
@@ -54,7 +62,11 @@ const MADE: Duration = Duration::from_secs(10);
 ///   and finds them at its start in the last records of each partition. What a subscriber asks for
 ///   beyond that is read from Kafka, within bounds. The token of a message is its partition and offset:
 ///   it counts at every node.
-/// - Queues are refused.
+/// - A queue is a topic of its own, and all nodes are one group: a partition is consumed by one node at
+///   a time. What one client sends to a queue is in one partition, and keeps its order. An offset is
+///   committed when everything before it is settled. A NACK requeues in the node. What was not settled
+///   when a partition comes to another node is delivered there, and marked if it may have been
+///   delivered before.
 /// - A publisher is held by no slow consumer, who may be on another node: `slow=hold` closes it.
 ///
 /// ```no_run
@@ -68,6 +80,7 @@ const MADE: Duration = Duration::from_secs(10);
 /// ```
 pub struct KafkaBroker {
     node: Arc<Node>,
+    runtime: Handle,
     tasks: Vec<AbortHandle>,
 }
 
@@ -103,14 +116,16 @@ impl KafkaBroker {
         let (replays, wanted) = mpsc::unbounded_channel();
         // Of what stands before what this node reads nothing is known.
         node.router.lost_until(long_ago());
+        let consuming = Consuming::new(Arc::clone(&node)).map_err(failed)?;
         let reader = Reader::new(Arc::clone(&node), replays);
         let tasks = vec![
             tokio::spawn(reader.run(consumer, heard)).abort_handle(),
             tokio::spawn(replay::replay(Arc::clone(&node), wanted, news.clone())).abort_handle(),
             tokio::spawn(watching::watch(Arc::clone(&node), news)).abort_handle(),
             tokio::spawn(watching::find_ends(Arc::clone(&node), askers)).abort_handle(),
+            tokio::spawn(consuming.run()).abort_handle(),
         ];
-        Ok(Self { node, tasks })
+        Ok(Self { node, runtime: Handle::current(), tasks })
     }
 
     /// The router that topics are delivered through.
@@ -130,18 +145,11 @@ impl KafkaBroker {
 
     /// Refuses what is neither a topic nor one queue.
     fn check(&self, destination: &Destination) -> Result<Kind, BrokerError> {
-        match self.node.mapping.prefixes().kind(destination) {
-            Some(Kind::Queue) if destination.is_pattern() => {
-                Err(unsupported(Capability::Patterns, destination))
-            }
-            Some(Kind::Temporary | Kind::Queue) => {
-                Err(unsupported(Capability::Queues, destination))
-            }
-            Some(kind) => Ok(kind),
-            None => Err(BrokerError::UnknownDestination {
-                destination: destination.to_string(),
-                known: self.node.mapping.prefixes().to_string(),
-            }),
+        let unsupported = |capability| Err(BrokerError::unsupported(capability, destination));
+        match self.node.mapping.prefixes().check(destination)? {
+            Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
+            Kind::Temporary => unsupported(Capability::Queues),
+            kind => Ok(kind),
         }
     }
 
@@ -153,9 +161,33 @@ impl KafkaBroker {
         self.check(destination)
     }
 
-    fn send(&self, message: &Message) -> Outcome {
+    fn send(&self, message: &Message, kind: Kind, publisher: Option<u64>) -> Outcome {
+        let node = &self.node;
+        if kind == Kind::Queue {
+            return match node.mapping.queue(message.destination()) {
+                Ok(topic) => {
+                    let key = node.queue_key(publisher);
+                    QueueTopics::send(node, &self.runtime, message, &topic, key)
+                }
+                Err(error) => error.into(),
+            };
+        }
         let address = self.node.mapping.address(message.destination());
         self.node.producing.send(message, address.topic, Some(address.key))
+    }
+
+    /// Adds a consumer of a queue.
+    fn consume(&self, queue: &Destination, subscriber: Subscriber) -> Outcome {
+        if subscriber.history.is_some() {
+            return BrokerError::NoHistory { destination: queue.to_string() }.into();
+        }
+        match self.node.mapping.queue(queue) {
+            Ok(topic) => {
+                self.node.queues.join(queue, &topic, subscriber);
+                QueueTopics::when_there(&self.node, &self.runtime, queue, &topic)
+            }
+            Err(error) => error.into(),
+        }
     }
 
     /// Adds a subscriber of a topic or a pattern.
@@ -226,13 +258,11 @@ fn long_ago() -> Instant {
     now.checked_sub(Duration::from_secs(100 * 365 * 24 * 60 * 60)).unwrap_or(now)
 }
 
-fn unsupported(capability: Capability, destination: &Destination) -> BrokerError {
-    BrokerError::Unsupported { capability, destination: destination.to_string() }
-}
-
 impl Broker for KafkaBroker {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            queues: true,
+            settle: true,
             durable: true,
             patterns: true,
             history: self.node.rules.keep_history(),
@@ -245,9 +275,9 @@ impl Broker for KafkaBroker {
         self.node.router.attach(host);
     }
 
-    fn publish(&self, message: Message, _turn: &mut Turn) -> Outcome {
+    fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
         match self.check_message(&message) {
-            Ok(_) => self.send(&message),
+            Ok(kind) => self.send(&message, kind, turn.publisher()),
             Err(error) => error.into(),
         }
     }
@@ -259,7 +289,8 @@ impl Broker for KafkaBroker {
         turn: &mut Turn,
     ) -> Outcome {
         match self.check(destination) {
-            Ok(_) => self.listen(destination, subscriber, turn),
+            Ok(Kind::Topic) => self.listen(destination, subscriber, turn),
+            Ok(Kind::Queue | Kind::Temporary) => self.consume(destination, subscriber),
             Err(error) => error.into(),
         }
     }
@@ -270,46 +301,54 @@ impl Broker for KafkaBroker {
         subscriber: SubscriberId,
         _turn: &mut Turn,
     ) -> Outcome {
-        if let Err(error) = self.check(destination) {
-            return error.into();
+        match self.check(destination) {
+            Ok(Kind::Topic) => {
+                self.node.progress.leave(destination, subscriber);
+                self.node.router.unsubscribe(destination, subscriber);
+            }
+            Ok(Kind::Queue | Kind::Temporary) => self.node.queues.leave(destination, subscriber),
+            Err(error) => return error.into(),
         }
-        self.node.progress.leave(destination, subscriber);
-        self.node.router.unsubscribe(destination, subscriber);
         Outcome::done()
     }
 
     fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        self.node.router.resume(destination, subscriber, turn);
+        if !self.node.queues.resume(destination, subscriber, turn.now()) {
+            self.node.router.resume(destination, subscriber, turn);
+        }
     }
 
-    fn settle(&self, settle: Settle, _turn: &mut Turn) -> Outcome {
+    /// It is committed within a tenth of a second. If that is lost, the message comes again.
+    fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
+        self.node.queues.settle(&settle, turn.now());
         Outcome::ready(self.check(&settle.destination).map(|_| ()))
     }
 
-    /// All SENDs are looked at before the first of them is published.
-    fn commit(&self, operations: Vec<Operation>, _turn: &mut Turn) -> Outcome {
-        let mut messages = Vec::new();
+    /// All SENDs are looked at before the first of them is published. Messages are settled when Kafka
+    /// has all that was sent; if it does not get all of it, they stay unsettled.
+    fn commit(&self, operations: Vec<Operation>, turn: &mut Turn) -> Outcome {
+        let (mut messages, mut settles) = (Vec::new(), Vec::new());
         for operation in operations {
-            if let Operation::Publish(message) = operation {
-                if let Err(error) = self.check_message(&message) {
-                    return error.into();
-                }
-                messages.push(message);
+            match operation {
+                Operation::Publish(message) => match self.check_message(&message) {
+                    Ok(kind) => messages.push((message, kind)),
+                    Err(error) => return error.into(),
+                },
+                Operation::Settle(settle) => settles.push(settle),
             }
         }
-        Outcome::all(messages.iter().map(|message| self.send(message)))
+        let publisher = turn.publisher();
+        let sent = messages.iter().map(|(message, kind)| self.send(message, *kind, publisher));
+        let node = Arc::clone(&self.node);
+        engine::settle_after(&self.runtime, Outcome::all(sent), move || {
+            for settle in &settles {
+                node.queues.settle(settle, Instant::now());
+            }
+        })
     }
 
-    /// A publisher on another node cannot be held: who reads too slowly there is closed instead.
     fn slow_consumer(&self, destination: &Destination) -> Arc<SlowConsumer> {
-        let policy = &self.node.rules.policy(destination).slow_consumer;
-        match policy.action {
-            SlowConsumerAction::HoldPublisher => Arc::new(SlowConsumer {
-                action: SlowConsumerAction::Close,
-                ..SlowConsumer::clone(policy)
-            }),
-            _ => Arc::clone(policy),
-        }
+        engine::slow_consumer(self.node.rules.policy(destination))
     }
 
     fn next_deadline(&self) -> Option<Instant> {

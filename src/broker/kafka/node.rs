@@ -1,3 +1,4 @@
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,6 +16,8 @@ use super::partitioner;
 use super::place::Place;
 use super::producing::Producing;
 use super::progress::{Need, Progress};
+use super::queue_topics::QueueTopics;
+use super::queues::Queues;
 
 /// What the broker and its tasks share.
 pub(super) struct Node {
@@ -26,6 +29,10 @@ pub(super) struct Node {
     pub(super) progress: Arc<Progress>,
     pub(super) producing: Producing,
     pub(super) asking: Asking,
+    pub(super) queues: Arc<Queues>,
+    pub(super) queue_topics: QueueTopics,
+    /// A number that no other run of a node has.
+    number: u64,
     /// Those who have asked for history, by their numbers.
     pub(super) asked: mpsc::UnboundedSender<u64>,
     /// There may be more partitions.
@@ -60,6 +67,9 @@ impl Node {
             progress,
             producing,
             asked,
+            queues: Arc::default(),
+            queue_topics: QueueTopics::default(),
+            number: RandomState::new().hash_one(0),
             unknown,
             missing: Notify::new(),
             partitions: address.partitions,
@@ -80,14 +90,21 @@ impl Node {
         partitioner::partition(address.key.as_bytes(), self.progress.partitions(address.topic))
     }
 
+    /// The key of what somebody sends to a queue: so it is all in one partition, and keeps its order.
+    pub(super) fn queue_key(&self, publisher: Option<u64>) -> String {
+        publisher.map_or_else(
+            || format!("{:016x}", self.number),
+            |publisher| format!("{:016x}-{publisher:x}", self.number),
+        )
+    }
+
     pub(super) fn check_history(
         &self,
         destination: &Destination,
         request: &HistoryRequest,
     ) -> Result<(), BrokerError> {
         if destination.is_pattern() {
-            let (capability, destination) = (Capability::History, destination.to_string());
-            return Err(BrokerError::Unsupported { capability, destination });
+            return Err(BrokerError::unsupported(Capability::History, destination));
         }
         if !self.keeps_history(destination) {
             return Err(BrokerError::NoHistory { destination: destination.to_string() });

@@ -64,6 +64,18 @@ impl Producing {
     /// Publishes a record. Without a key it is in the first partition, so that the order is kept.
     pub(super) fn send(&self, message: &Message, topic: &str, key: Option<&str>) -> Outcome {
         let (completer, outcome) = Outcome::pending();
+        self.publish(message, topic, key, completer);
+        outcome
+    }
+
+    /// As [`send`](Self::send), for an outcome that is there already.
+    pub(super) fn publish(
+        &self,
+        message: &Message,
+        topic: &str,
+        key: Option<&str>,
+        completer: Completer,
+    ) {
         let sent = Box::new(Sent { destination: message.destination().clone(), completer });
         let mut record = BaseRecord::<str, [u8], _>::with_opaque_to(topic, sent)
             .payload(message.body())
@@ -76,7 +88,6 @@ impl Producing {
             let Sent { destination, completer } = *record.delivery_opaque;
             completer.complete(Err(refusal(&destination, &error)));
         }
-        outcome
     }
 
     /// How many records are on their way.

@@ -11,6 +11,8 @@
 mod engine;
 mod faults;
 mod listener;
+mod programs;
+mod queues;
 mod topics;
 
 use stompbox::broker::{BrokerOptions, KafkaBroker};
