@@ -223,8 +223,10 @@ impl ConsumerContext for Membership {
         }
     }
 
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
+            // Those that were paused when they were given back are paused still.
+            drop(consumer.resume(partitions));
             self.0.assigned(partitions);
         }
     }

@@ -13,7 +13,7 @@ use stompbox::testkit::{Mailbox, Received};
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 /// How long a test waits for what has to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A subscriber of a node, and what came to it.
 pub(crate) struct Listener {
