@@ -4,6 +4,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::ending::Ending;
@@ -24,13 +25,21 @@ impl Asking {
         Ok(Self { client: Ending::new(config.create()?), config: config.clone() })
     }
 
-    /// How many partitions a topic has: none if there is no such topic.
+    /// How many partitions a topic has: none if there is no such topic. That the login may not see it
+    /// is an error.
     pub(super) fn partitions(&self, topic: &str) -> KafkaResult<usize> {
         // What has happened to the client meanwhile is of no use, and must not pile up.
         while self.client.poll(Duration::ZERO).is_some() {}
         let metadata = self.client.fetch_metadata(Some(topic), ANSWER)?;
         let found = metadata.topics().iter().find(|it| it.name() == topic);
-        Ok(found.filter(|it| it.error().is_none()).map_or(0, |it| it.partitions().len()))
+        let error = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
+        match error {
+            Some(denied @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Err(KafkaError::MetadataFetch(denied))
+            }
+            Some(_) => Ok(0),
+            None => Ok(found.map_or(0, |it| it.partitions().len())),
+        }
     }
 
     /// Where partitions begin or end: the offset of each place is replaced.

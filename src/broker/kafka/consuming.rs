@@ -20,7 +20,7 @@ use super::message;
 use super::node::Node;
 use super::place::Place;
 use super::progress::Need;
-use super::queues::{self, Partition, Queue, Queues};
+use super::queues::{self, Queue, Queues};
 
 /// What a node does in the group that consumes from the queues: one member of it, for all queues that
 /// have consumers here.
@@ -107,7 +107,9 @@ impl Consuming {
                     drop(consumer.commit(&list, CommitMode::Async));
                 }
             }
-            look_at = self.follow(now);
+            if queues.take_others() || look_at.is_some_and(|at| at <= now) {
+                look_at = self.follow(now);
+            }
         }
     }
 
@@ -133,30 +135,29 @@ impl Consuming {
     }
 
     async fn take(&self, record: &BorrowedMessage<'_>) {
-        let partition = (record.topic().to_owned(), record.partition());
+        let topic = record.topic();
+        let place = Place { partition: record.partition(), offset: record.offset() };
         let queues = &self.node.queues;
-        if !queues.is_held(&partition) {
-            let Some(queue) = queues.of_topic(record.topic()) else { return };
-            let ledger = self.open(&partition, record.offset()).await;
-            queues.hold(partition.clone(), queue, ledger);
+        if !queues.is_held(topic, place.partition) {
+            let Some(queue) = queues.of_topic(topic) else { return };
+            let ledger = self.open(topic, place).await;
+            queues.hold(&queue, place.partition, ledger);
         }
-        let offset = record.offset();
-        let Some((queue, attempts)) = queues.arrived(&partition, offset) else { return };
+        let Some((queue, attempts)) = queues.arrived(topic, place) else { return };
         let message = message::message(queue.destination.clone(), record);
-        let place = Place { partition: partition.1, offset };
         queue.consumers.arrived(place, message.into_shared(), attempts);
         queues.touch(&queue.destination);
     }
 
     /// Begins with a partition: finds out what may have been delivered by whoever had it before, and
     /// notes that from now on this node may deliver what is there.
-    async fn open(&self, partition: &Partition, offset: i64) -> Ledger {
+    async fn open(&self, topic: &str, place: Place) -> Ledger {
         let (node, consumer) = (Arc::clone(&self.node), Arc::clone(&self.consumer));
-        let partition = partition.clone();
-        let open = move || open(&node, &consumer, &partition, offset);
+        let topic = topic.to_owned();
+        let open = move || open(&node, &consumer, &topic, place);
         // If nobody knows, all may have been delivered.
         let doubtful = spawn_blocking(open).await.ok().and_then(Result::ok).unwrap_or(i64::MAX);
-        Ledger::new(offset, doubtful)
+        Ledger::new(place.offset, doubtful)
     }
 
     /// Does what there is to do for a queue.
@@ -185,26 +186,22 @@ impl Consuming {
 }
 
 /// Up to where the messages of a partition may have been delivered. Blocks.
-fn open(
-    node: &Node,
-    member: &Member,
-    (topic, partition): &Partition,
-    offset: i64,
-) -> KafkaResult<i64> {
+fn open(node: &Node, member: &Member, topic: &str, place: Place) -> KafkaResult<i64> {
+    let Place { partition, offset } = place;
     let mut asked = TopicPartitionList::new();
-    asked.add_partition(topic, *partition);
+    asked.add_partition(topic, partition);
     let committed = member.committed_offsets(asked, ANSWER)?;
     let mut doubtful = 0;
-    for place in committed.elements() {
-        if let Offset::Offset(_) = place.offset() {
-            let here = Need { topic: topic.clone(), partition: *partition, offset: 0 };
+    for committed in committed.elements() {
+        if let Offset::Offset(_) = committed.offset() {
+            let here = Need { topic: topic.to_owned(), partition, offset };
             let end = node.asking.offsets(&[here], Offset::End)?;
-            doubtful =
-                Note::doubtful(place.metadata(), end.first().map_or(i64::MAX, |it| it.offset));
+            let end = end.first().map_or(i64::MAX, |end| end.offset);
+            doubtful = Note::doubtful(committed.metadata(), end);
         }
     }
     let mut list = TopicPartitionList::new();
-    queues::add(&mut list, topic, *partition, offset, Note::Open);
+    queues::add(&mut list, topic, partition, offset, Note::Open);
     // Without it, what is delivered twice after a crash of this node is not marked.
     drop(member.commit(&list, CommitMode::Sync));
     Ok(doubtful)

@@ -1,6 +1,8 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
 use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
 use rdkafka::{Message as _, Timestamp};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::{Destination, Message};
 
@@ -18,13 +20,18 @@ pub(super) fn headers(message: &Message) -> OwnedHeaders {
 /// the headers.
 pub(super) fn message(destination: Destination, record: &BorrowedMessage<'_>) -> Message {
     let mut message = Message::builder(destination);
-    if let Some(headers) = record.headers() {
-        for header in headers.iter() {
-            let value = String::from_utf8_lossy(header.value.unwrap_or_default());
-            message = message.header(header.key, value);
-        }
+    // rdkafka panics at a name that is not UTF-8, which somebody may have written there all the same.
+    let headers = catch_unwind(AssertUnwindSafe(|| read_headers(record)));
+    for (name, value) in headers.unwrap_or_default() {
+        message = message.header(name, value);
     }
     message.body(record.payload().unwrap_or_default())
+}
+
+fn read_headers(record: &BorrowedMessage<'_>) -> Vec<(String, String)> {
+    let headers = record.headers().into_iter().flat_map(Headers::iter);
+    let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into();
+    headers.map(|header| (header.key.to_owned(), text(header.value))).collect()
 }
 
 /// When a record was written, by this node's clock.

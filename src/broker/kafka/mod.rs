@@ -193,6 +193,9 @@ impl KafkaBroker {
     /// Adds a subscriber of a topic or a pattern.
     fn listen(&self, to: &Destination, subscriber: Subscriber, turn: &mut Turn) -> Outcome {
         let node = &self.node;
+        if let Err(error) = node.check_seen(to) {
+            return error.into();
+        }
         // Nothing of what was before is asked for.
         let live_only = matches!(subscriber.history, Some(HistoryRequest::Last(0)));
         let subscriber = if live_only { subscriber.with_history(None) } else { subscriber };

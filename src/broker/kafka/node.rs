@@ -1,14 +1,17 @@
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::error::KafkaResult;
+use parking_lot::Mutex;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset};
 use tokio::sync::{Notify, mpsc};
 
 use super::super::{
     BrokerError, Capability, Destination, DestinationRules, HistoryRequest, Router,
 };
+use super::ENGINE;
 use super::address::Address;
 use super::asking::Asking;
 use super::mapping::{self, Mapping};
@@ -18,6 +21,9 @@ use super::producing::Producing;
 use super::progress::{Need, Progress};
 use super::queue_topics::QueueTopics;
 use super::queues::Queues;
+
+/// How late the clocks of other programs may be, in milliseconds.
+const LATE: i64 = 60_000;
 
 /// What the broker and its tasks share.
 pub(super) struct Node {
@@ -39,10 +45,14 @@ pub(super) struct Node {
     pub(super) unknown: Arc<Notify>,
     /// Kafka may not have what is to be read next.
     pub(super) missing: Notify,
+    /// The topics that the login may not see.
+    denied: Mutex<HashSet<String>>,
     /// How many partitions a topic gets that is made here.
     pub(super) partitions: i32,
     /// How many records of each partition are looked through at the start.
     tail: i64,
+    /// When this node began, as Kafka is asked for what was there before. Other clocks may be late.
+    started: Offset,
 }
 
 impl Node {
@@ -72,8 +82,10 @@ impl Node {
             number: RandomState::new().hash_one(0),
             unknown,
             missing: Notify::new(),
+            denied: Mutex::default(),
             partitions: address.partitions,
             tail: address.tail,
+            started: Offset::Offset(now_milliseconds() - LATE),
         };
         Ok((node, asks))
     }
@@ -98,6 +110,17 @@ impl Node {
         )
     }
 
+    /// Refuses what Kafka does not let this node see.
+    pub(super) fn check_seen(&self, destination: &Destination) -> Result<(), BrokerError> {
+        let address = self.mapping.address(destination);
+        if !self.denied.lock().contains(address.topic) {
+            return Ok(());
+        }
+        let reason = RDKafkaErrorCode::TopicAuthorizationFailed.to_string();
+        let destination = destination.to_string();
+        Err(BrokerError::Refused { destination, reason, engine: ENGINE })
+    }
+
     pub(super) fn check_history(
         &self,
         destination: &Destination,
@@ -118,37 +141,45 @@ impl Node {
         }
     }
 
-    /// Sees which partitions there are that this node does not read, and notes them: those that were
-    /// there before with the tail that is kept, others from their beginning. Returns whether there are
-    /// any. Blocks.
+    /// Sees which partitions there are that this node does not read, and notes them. They are read from
+    /// the tail on that is kept of what was there before. Returns whether there are any. Blocks.
     pub(super) fn look_for_partitions(&self, at_start: bool) -> KafkaResult<bool> {
         let mut new = Vec::new();
         for topic in self.mapping.topics() {
             let known = self.progress.partitions(topic);
-            for partition in known..self.asking.partitions(topic)? {
+            let partitions = match self.asking.partitions(topic) {
+                Err(error) if topic != self.mapping.topic() && is_denied(&error) => {
+                    self.denied.lock().insert(topic.to_owned());
+                    continue;
+                }
+                partitions => partitions?,
+            };
+            self.denied.lock().remove(topic);
+            for partition in known..partitions {
                 let partition = i32::try_from(partition).unwrap_or(i32::MAX);
                 new.push(Need { topic: topic.to_owned(), partition, offset: 0 });
             }
         }
-        if at_start {
-            let begins = self.asking.offsets(&new, Offset::Beginning)?;
-            let ends = self.asking.offsets(&new, Offset::End)?;
-            let tail = if self.rules.keep_history() { self.tail } else { 0 };
-            for place in &new {
-                let (begin, end) = (offset_of(&begins, place), offset_of(&ends, place));
-                let start = begin.max(end - tail);
-                if start == end && end > 0 {
-                    // Of what is not read it is not known when it was written.
-                    self.router.lost_until(Instant::now());
-                }
-                self.progress.add(&place.topic, start, end);
-            }
-        } else {
-            for place in &new {
-                self.progress.add(&place.topic, 0, 0);
-            }
+        if new.is_empty() {
+            return Ok(false);
         }
-        Ok(!new.is_empty())
+        // What was there before this node is history, the rest is news.
+        let begins = self.asking.offsets(&new, Offset::Beginning)?;
+        let ends = self.asking.offsets(&new, Offset::End)?;
+        let before =
+            if at_start { ends.clone() } else { self.asking.offsets(&new, self.started)? };
+        let tail = if self.rules.keep_history() { self.tail } else { 0 };
+        for place in &new {
+            let (begin, end) = (offset_of(&begins, place), offset_of(&ends, place));
+            let end = end.min(offset_of(&before, place));
+            let start = begin.max(end - tail);
+            if start == end && end > 0 {
+                // Of what is not read it is not known when it was written.
+                self.router.lost_until(Instant::now());
+            }
+            self.progress.add(&place.topic, start, end);
+        }
+        Ok(true)
     }
 
     /// Finds the partitions that cannot be read on where they were read to, and goes on at what Kafka
@@ -169,6 +200,15 @@ impl Node {
         }
         Ok(missed)
     }
+}
+
+fn is_denied(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed)
+}
+
+fn now_milliseconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn offset_of(offsets: &[Need], place: &Need) -> i64 {

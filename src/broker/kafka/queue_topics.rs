@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -120,7 +120,7 @@ impl State {
             runtime.spawn(async move {
                 let result = make(&node, &queue, &topic).await;
                 node.queue_topics.made(&node, &topic, &result);
-                node.queues.touch(&queue);
+                node.queues.look_for_others(&queue);
             });
         }
     }
@@ -139,10 +139,29 @@ async fn make(node: &Arc<Node>, queue: &Destination, topic: &str) -> Result<(), 
         if Instant::now() > deadline {
             return Err(BrokerError::Unavailable { engine: ENGINE });
         }
-        if let Err(KafkaError::AdminOp(code)) = node.asking.create(topic, node.partitions).await {
-            let (destination, reason) = (queue.to_string(), code.to_string());
+        if let Err(error) = node.asking.create(topic, node.partitions).await
+            && let Some(reason) = refused(&error)
+        {
+            let destination = queue.to_string();
             return Err(BrokerError::Refused { destination, reason, engine: ENGINE });
         }
         sleep(backoff.delay()).await;
+    }
+}
+
+/// What Kafka says against a topic. `None` if it may be made a moment later.
+fn refused(error: &KafkaError) -> Option<String> {
+    use RDKafkaErrorCode::{
+        ClusterAuthorizationFailed, InvalidPartitions, InvalidReplicationFactor, InvalidTopic,
+        PolicyViolation, TopicAuthorizationFailed,
+    };
+    match error.rdkafka_error_code()? {
+        code @ (ClusterAuthorizationFailed
+        | InvalidPartitions
+        | InvalidReplicationFactor
+        | InvalidTopic
+        | PolicyViolation
+        | TopicAuthorizationFailed) => Some(code.to_string()),
+        _ => None,
     }
 }

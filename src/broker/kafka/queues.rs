@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +23,9 @@ pub(super) struct Queues {
     /// Where there may be something to do.
     touched: Mutex<HashSet<Destination>>,
     changed: Notify,
-    held: Mutex<HashMap<Partition, Held>>,
+    /// Whether queues may have come or gone.
+    others: AtomicBool,
+    held: Mutex<HashMap<String, Held>>,
 }
 
 /// A queue, which is a topic.
@@ -37,13 +39,11 @@ pub(super) struct Queue {
     left: Mutex<Option<Instant>>,
 }
 
-/// A partition of a queue that this node has.
+/// The partitions of a queue that this node has records of.
 struct Held {
     queue: Arc<Queue>,
-    ledger: Ledger,
+    ledgers: BTreeMap<i32, Ledger>,
 }
-
-pub(super) type Partition = (String, i32);
 
 /// How long the partitions of a queue are kept after its last consumer: who comes back at once finds
 /// everything where it was.
@@ -62,14 +62,14 @@ impl Queues {
         consumers.leave(subscriber.id);
         consumers.join(subscriber);
         drop(all);
-        self.touch(queue);
+        self.look_for_others(queue);
     }
 
     /// Removes a consumer. What it has not settled is for the others.
     pub(super) fn leave(&self, queue: &Destination, subscriber: SubscriberId) {
         if let Some(local) = self.queue(queue) {
             local.consumers.leave(subscriber);
-            self.touch(queue);
+            self.look_for_others(queue);
         }
     }
 
@@ -101,6 +101,17 @@ impl Queues {
         self.changed.notify_one();
     }
 
+    /// Notes that a queue may have come or gone.
+    pub(super) fn look_for_others(&self, queue: &Destination) {
+        self.others.store(true, Ordering::Release);
+        self.touch(queue);
+    }
+
+    /// Whether queues may have come or gone since this was asked.
+    pub(super) fn take_others(&self) -> bool {
+        self.others.swap(false, Ordering::AcqRel)
+    }
+
     /// Waits until there is something to do.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
@@ -117,12 +128,11 @@ impl Queues {
     /// forgotten when their partitions are given back. The instant is when to ask again.
     pub(super) fn wanted(&self, now: Instant) -> (BTreeSet<String>, Option<Instant>) {
         let held = self.held.lock();
-        let has_partitions = |queue: &Queue| held.keys().any(|(topic, _)| *topic == queue.topic);
         let (mut topics, mut again) = (BTreeSet::new(), None);
         self.all.lock().retain(|_, queue| {
             if let Some(leave) = queue.leaves_at(now) {
                 if leave <= now {
-                    return has_partitions(queue);
+                    return held.contains_key(&queue.topic);
                 }
                 again = again.into_iter().chain([leave]).min();
             }
@@ -138,41 +148,47 @@ impl Queues {
     }
 
     /// Whether records of a partition came already.
-    pub(super) fn is_held(&self, partition: &Partition) -> bool {
-        self.held.lock().contains_key(partition)
+    pub(super) fn is_held(&self, topic: &str, partition: i32) -> bool {
+        let held = self.held.lock();
+        held.get(topic).is_some_and(|held| held.ledgers.contains_key(&partition))
     }
 
     /// Records of a partition come to a queue from now on.
-    pub(super) fn hold(&self, partition: Partition, queue: Arc<Queue>, ledger: Ledger) {
-        self.held.lock().insert(partition, Held { queue, ledger });
+    pub(super) fn hold(&self, queue: &Arc<Queue>, partition: i32, ledger: Ledger) {
+        let mut held = self.held.lock();
+        let new = || Held { queue: Arc::clone(queue), ledgers: BTreeMap::new() };
+        held.entry(queue.topic.clone()).or_insert_with(new).ledgers.insert(partition, ledger);
     }
 
     /// A record has come. Returns its queue, and how often it may have been delivered before.
-    pub(super) fn arrived(&self, partition: &Partition, offset: i64) -> Option<(Arc<Queue>, u32)> {
+    pub(super) fn arrived(&self, topic: &str, place: Place) -> Option<(Arc<Queue>, u32)> {
         let mut held = self.held.lock();
-        let held = held.get_mut(partition)?;
-        let attempts = held.ledger.arrived(offset)?;
+        let held = held.get_mut(topic)?;
+        let attempts = held.ledgers.get_mut(&place.partition)?.arrived(place.offset)?;
         Some((Arc::clone(&held.queue), attempts))
     }
 
     /// Notes what was settled of a queue. Returns whether one of its partitions is full.
     pub(super) fn note_settled(&self, queue: &Queue) -> bool {
         let mut held = self.held.lock();
+        let Some(held) = held.get_mut(&queue.topic) else { return false };
         for settled in queue.consumers.take_settled() {
             let (Settled::Done(place) | Settled::Requeue(place)) = settled;
-            if let Some(held) = held.get_mut(&(queue.topic.clone(), place.partition)) {
-                held.ledger.settle(place.offset);
+            if let Some(ledger) = held.ledgers.get_mut(&place.partition) {
+                ledger.settle(place.offset);
             }
         }
-        held.iter().any(|((topic, _), held)| *topic == queue.topic && held.ledger.is_full())
+        held.ledgers.values().any(Ledger::is_full)
     }
 
     /// What is to be committed.
     pub(super) fn to_commit(&self) -> Option<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), held) in &mut *self.held.lock() {
-            if let Some(offset) = held.ledger.take_changed() {
-                add(&mut list, topic, *partition, offset, Note::Open);
+        for (topic, held) in &mut *self.held.lock() {
+            for (partition, ledger) in &mut held.ledgers {
+                if let Some(offset) = ledger.take_changed() {
+                    add(&mut list, topic, *partition, offset, Note::Open);
+                }
             }
         }
         (list.count() > 0).then_some(list)
@@ -182,9 +198,9 @@ impl Queues {
     pub(super) fn commit_again(&self, partitions: &TopicPartitionList) {
         let mut held = self.held.lock();
         for place in partitions.elements() {
-            let partition = (place.topic().to_owned(), place.partition());
-            if let Some(held) = held.get_mut(&partition) {
-                held.ledger.commit_again();
+            let held = held.get_mut(place.topic());
+            if let Some(ledger) = held.and_then(|held| held.ledgers.get_mut(&place.partition())) {
+                ledger.commit_again();
             }
         }
     }
@@ -193,20 +209,28 @@ impl Queues {
     pub(super) fn give_back(&self, partitions: &TopicPartitionList) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         for place in partitions.elements() {
-            let partition = (place.topic().to_owned(), place.partition());
-            let Some(queue) = self.held.lock().get(&partition).map(|held| Arc::clone(&held.queue))
-            else {
-                continue;
-            };
+            let (topic, partition) = (place.topic(), place.partition());
+            let queue = self.held.lock().get(topic).map(|held| Arc::clone(&held.queue));
+            let Some(queue) = queue else { continue };
             self.note_settled(&queue);
-            let here = |place: Place| place.partition == partition.1;
-            let delivered = queue.consumers.forget(here);
-            let Some(held) = self.held.lock().remove(&partition) else { continue };
-            let note = held.ledger.seen(delivered.iter().map(|place| place.offset));
-            add(&mut list, &partition.0, partition.1, held.ledger.settled_to(), note);
-            self.touch(&queue.destination);
+            let delivered = queue.consumers.forget(|place| place.partition == partition);
+            if let Some(ledger) = self.take(topic, partition) {
+                let note = ledger.seen(delivered.iter().map(|place| place.offset));
+                add(&mut list, topic, partition, ledger.settled_to(), note);
+            }
+            self.look_for_others(&queue.destination);
         }
         list
+    }
+
+    fn take(&self, topic: &str, partition: i32) -> Option<Ledger> {
+        let mut all = self.held.lock();
+        let held = all.get_mut(topic)?;
+        let ledger = held.ledgers.remove(&partition);
+        if held.ledgers.is_empty() {
+            all.remove(topic);
+        }
+        ledger
     }
 
     /// Partitions were given to this node. They are not paused.

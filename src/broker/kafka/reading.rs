@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 use crate::session::Delivery;
 
@@ -87,8 +87,11 @@ impl Reader {
         self.assign(&consumer);
         let node = Arc::clone(&self.node);
         let mut records = consumer.stream();
+        let mut look_at = Instant::now();
         loop {
-            let idle = if node.progress.is_awaited() { LOOK } else { IDLE };
+            if node.progress.is_awaited() {
+                look_at = look_at.min(Instant::now() + LOOK);
+            }
             tokio::select! {
                 Some(record) = records.next() => {
                     let more = std::iter::from_fn(|| records.next().now_or_never().flatten());
@@ -101,7 +104,10 @@ impl Reader {
                 }
                 Some(news) = news.recv() => self.hear(news, &consumer),
                 () = node.progress.changed() => {}
-                () = sleep(idle) => self.look(&consumer),
+                () = sleep_until(look_at.into()) => {
+                    self.look(&consumer);
+                    look_at = Instant::now() + IDLE;
+                }
             }
             self.join(&mut Turn::new(Instant::now()));
         }
