@@ -51,7 +51,7 @@ pub use error::BrokerError;
 pub use history::HistoryRequest;
 pub use host::Host;
 #[cfg(feature = "kafka")]
-pub use kafka::KafkaBroker;
+pub use kafka::{KafkaBroker, KafkaBrokerBuilder};
 pub use memory::{MemoryBroker, MemoryBrokerBuilder, MemoryBrokerCounters};
 pub use message::{Message, MessageBuilder, is_withheld};
 #[cfg(feature = "nats")]

@@ -7,6 +7,8 @@ use tokio::sync::Notify;
 use crate::frame::SharedMessage;
 use crate::session::{Delivery, Settlement};
 
+#[cfg(feature = "kafka")]
+use super::super::BrokerError;
 use super::super::{Settle, Subscriber, SubscriberId, Taken};
 
 /// The consumers of one queue of an engine on this node, and the messages that the engine has handed
@@ -191,6 +193,16 @@ impl<K: Copy> Consumers<K> {
         let state = &mut *self.state.lock();
         state.last += 1;
         state.ready.insert(state.last, Stored { key, message, attempts });
+    }
+
+    /// Tells all consumers that the engine refuses them.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn refuse(&self, error: &BrokerError) {
+        let consumers: Vec<_> =
+            self.state.lock().consumers.iter().map(|it| it.subscriber.clone()).collect();
+        for subscriber in consumers {
+            subscriber.refuse(error);
+        }
     }
 
     /// How many messages wait for a consumer.

@@ -8,7 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance, StreamConsumer,
 };
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
@@ -84,9 +84,13 @@ impl Consuming {
                     let mut next = Some(record);
                     let mut left = TURN;
                     while let Some(record) = next {
-                        // It goes on by itself when Kafka is there again.
-                        if let Ok(record) = record {
-                            self.take(&record).await;
+                        match record {
+                            Ok(record) => self.take(&record).await,
+                            Err(KafkaError::MessageConsumption(
+                                code @ RDKafkaErrorCode::GroupAuthorizationFailed,
+                            )) => queues.refuse_all(&code.to_string()),
+                            // It goes on by itself when Kafka is there again.
+                            Err(_) => {}
                         }
                         left -= 1;
                         next = if left > 0 { records.next().now_or_never().flatten() } else { None };

@@ -2,6 +2,7 @@
 
 mod address;
 mod asking;
+mod builder;
 mod consuming;
 mod ending;
 mod ledger;
@@ -19,34 +20,25 @@ mod replay;
 mod watching;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::error::KafkaResult;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::sleep;
+use tokio::task::AbortHandle;
 
 use super::engine;
 use super::prefixes::Kind;
-use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination,
     HistoryRequest, Host, Message, Operation, Outcome, Router, Settle, SlowConsumer, Subscriber,
     SubscriberId, TransactionGuarantee, Turn,
 };
-use address::Address;
-use consuming::Consuming;
+pub use builder::KafkaBrokerBuilder;
 use node::Node;
 use progress::Until;
 use queue_topics::QueueTopics;
-use reading::Reader;
 
 /// What the engine is called in errors.
 const ENGINE: &str = "Kafka";
-
-/// How long a topic that was made may take to be there.
-const MADE: Duration = Duration::from_secs(10);
 
 /// The broker over Kafka: topics of several servers.
 ///
@@ -95,37 +87,19 @@ impl KafkaBroker {
     /// | `topic=NAME` | where the destinations are that no rule names; it is made if it is not there | `stompbox` |
     /// | `partitions=N` | how many partitions a topic has that is made here | 8 |
     /// | `map=/topic/orders/{key}:orders` | `/topic/orders/17` is the key `17` in the topic `orders`; may be repeated | |
+    /// | `map=/queue/mail:outgoing.mail` | `/queue/mail` is the topic `outgoing.mail` | `stompbox-queue-mail` |
     /// | `map=/topic/news:news` | each record of the topic `news`, whatever its key; there is no history, since records of several partitions have no order | |
     /// | `tail=N` | how many records of each partition are looked through for history at the start | 10,000 |
     ///
     /// Must be called on tokio's runtime, which goes on to run the broker. The error is that the URL
     /// is not understood, or that Kafka does not answer within some seconds.
     pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
-        let address = Address::parse(url)?;
-        let mapping = address.mapping(options.prefixes, url)?;
-        let failed = |error: rdkafka::error::KafkaError| ConnectError::Engine {
-            url: redacted(url),
-            source: error.to_string().into(),
-        };
-        let (node, askers) =
-            Node::new(&address, mapping, options.rules, options.history_bytes).map_err(failed)?;
-        let node = Arc::new(node);
-        begin(&node).await.map_err(failed)?;
-        let consumer = Reader::consumer(&node).map_err(failed)?;
-        let (news, heard) = mpsc::unbounded_channel();
-        let (replays, wanted) = mpsc::unbounded_channel();
-        // Of what stands before what this node reads nothing is known.
-        node.router.lost_until(long_ago());
-        let consuming = Consuming::new(Arc::clone(&node)).map_err(failed)?;
-        let reader = Reader::new(Arc::clone(&node), replays);
-        let tasks = vec![
-            tokio::spawn(reader.run(consumer, heard)).abort_handle(),
-            tokio::spawn(replay::replay(Arc::clone(&node), wanted, news.clone())).abort_handle(),
-            tokio::spawn(watching::watch(Arc::clone(&node), news)).abort_handle(),
-            tokio::spawn(watching::find_ends(Arc::clone(&node), askers)).abort_handle(),
-            tokio::spawn(consuming.run()).abort_handle(),
-        ];
-        Ok(Self { node, runtime: Handle::current(), tasks })
+        Self::builder(url).options(options).connect().await
+    }
+
+    /// Begins with the URL of [`connect`](Self::connect), for what that cannot say.
+    pub fn builder(url: impl Into<String>) -> KafkaBrokerBuilder {
+        KafkaBrokerBuilder::new(url.into())
     }
 
     /// The router that topics are delivered through.
@@ -222,43 +196,6 @@ impl KafkaBroker {
             Err(outcome) => outcome,
         }
     }
-}
-
-/// Makes the topic that is this broker's own, if it is not there, and notes what is to be read.
-async fn begin(node: &Arc<Node>) -> KafkaResult<()> {
-    let topic = node.mapping.topic().to_owned();
-    let deadline = Instant::now() + MADE;
-    let mut made = false;
-    loop {
-        let (asks, name) = (Arc::clone(node), topic.clone());
-        let there = blocking(move || asks.asking.partitions(&name)).await?;
-        if there > 0 || Instant::now() > deadline {
-            break;
-        }
-        if !std::mem::replace(&mut made, true) {
-            node.asking.create(&topic, node.partitions).await?;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    loop {
-        let asks = Arc::clone(node);
-        match blocking(move || asks.look_for_partitions(true)).await {
-            // A new partition may be without a leader for a moment.
-            Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
-            looked => return looked.map(|_| ()),
-        }
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    ask: impl FnOnce() -> KafkaResult<T> + Send + 'static,
-) -> KafkaResult<T> {
-    spawn_blocking(ask).await.unwrap_or(Err(rdkafka::error::KafkaError::Canceled))
-}
-
-fn long_ago() -> Instant {
-    let now = Instant::now();
-    now.checked_sub(Duration::from_secs(100 * 365 * 24 * 60 * 60)).unwrap_or(now)
 }
 
 impl Broker for KafkaBroker {

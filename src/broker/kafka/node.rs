@@ -58,12 +58,12 @@ pub(super) struct Node {
 impl Node {
     /// With who has asked for history.
     pub(super) fn new(
+        config: ClientConfig,
         address: &Address,
         mapping: Mapping,
         rules: DestinationRules,
         history_bytes: usize,
     ) -> KafkaResult<(Self, mpsc::UnboundedReceiver<u64>)> {
-        let config = address.config();
         let rules = Arc::new(rules);
         let (progress, unknown) = (Arc::<Progress>::default(), Arc::<Notify>::default());
         let producing = Producing::new(&config, Arc::clone(&progress), Arc::clone(&unknown))?;

@@ -8,7 +8,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Notify;
 
 use super::super::engine::{Consumers, Settled};
-use super::super::{Destination, Settle, Subscriber, SubscriberId};
+use super::super::{BrokerError, Destination, Settle, Subscriber, SubscriberId};
+use super::ENGINE;
 use super::ledger::{Ledger, Note};
 use super::place::Place;
 
@@ -142,6 +143,16 @@ impl Queues {
         (topics, again)
     }
 
+    /// Kafka lets this node consume from no queue at all: their consumers are told so.
+    pub(super) fn refuse_all(&self, reason: &str) {
+        let all: Vec<_> = self.all.lock().values().cloned().collect();
+        for queue in all {
+            let (destination, reason) = (queue.destination.to_string(), reason.to_owned());
+            let error = BrokerError::Refused { destination, reason, engine: ENGINE };
+            queue.consumers.refuse(&error);
+        }
+    }
+
     /// The queue that a topic is.
     pub(super) fn of_topic(&self, topic: &str) -> Option<Arc<Queue>> {
         self.all.lock().values().find(|queue| queue.topic == topic).cloned()
@@ -199,8 +210,10 @@ impl Queues {
         let mut held = self.held.lock();
         for place in partitions.elements() {
             let held = held.get_mut(place.topic());
-            if let Some(ledger) = held.and_then(|held| held.ledgers.get_mut(&place.partition())) {
+            let Some(held) = held else { continue };
+            if let Some(ledger) = held.ledgers.get_mut(&place.partition()) {
                 ledger.commit_again();
+                self.touch(&held.queue.destination);
             }
         }
     }
