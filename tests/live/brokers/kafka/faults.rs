@@ -170,5 +170,5 @@ async fn properties_of_librdkafka_can_be_set() {
 }
 
 async fn node_error(url: &str) -> ConnectError {
-    KafkaBroker::connect(url, BrokerOptions::default()).await.err().expect("no Kafka")
+    KafkaBroker::connect(url, BrokerOptions::default()).await.expect_err("no Kafka")
 }
