@@ -297,3 +297,6 @@ pub(super) fn add(
     drop(place.set_offset(Offset::Offset(offset)));
     place.set_metadata(note.write());
 }
+
+#[cfg(test)]
+mod tests;
