@@ -13,11 +13,13 @@
 
 mod capabilities;
 mod destination;
-#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod engine;
 mod error;
 mod history;
 mod host;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod memory;
 mod message;
 #[cfg(all(test, stompbox_loom))]
@@ -48,6 +50,8 @@ pub use destination::{Destination, DestinationError};
 pub use error::BrokerError;
 pub use history::HistoryRequest;
 pub use host::Host;
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaBroker, KafkaBrokerBuilder};
 pub use memory::{MemoryBroker, MemoryBrokerBuilder, MemoryBrokerCounters};
 pub use message::{Message, MessageBuilder, is_withheld};
 #[cfg(feature = "nats")]

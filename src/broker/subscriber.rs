@@ -72,7 +72,7 @@ impl Subscriber {
 
     /// Ends its subscription: [`Outlet::refuse`]. One that panics is gone, which is what was asked
     /// for.
-    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+    #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
     pub(super) fn refuse(&self, error: &super::BrokerError) {
         let refuse = || self.outlet.refuse(self.id.subscription, error);
         drop(catch_unwind(AssertUnwindSafe(refuse)));

@@ -62,6 +62,12 @@ impl Turn {
         self.now
     }
 
+    /// Whose turn it is, if that is known.
+    #[cfg(feature = "kafka")]
+    pub(super) fn publisher(&self) -> Option<u64> {
+        self.publisher
+    }
+
     /// Notes that `channel` has something to deliver.
     pub(super) fn touch(&mut self, channel: Arc<Channel>) {
         if !self.channels.ends_with(&channel) {

@@ -51,8 +51,12 @@ pub enum ConnectError {
 }
 
 /// The schemes of the engines, and the feature that each needs.
-const ENGINES: [(&[&str], &str); 3] =
-    [(&["redis", "rediss"], "redis"), (&["amqp", "amqps"], "rabbitmq"), (&["nats", "tls"], "nats")];
+const ENGINES: [(&[&str], &str); 4] = [
+    (&["redis", "rediss"], "redis"),
+    (&["amqp", "amqps"], "rabbitmq"),
+    (&["kafka"], "kafka"),
+    (&["nats", "tls"], "nats"),
+];
 
 /// Makes the broker that a URL names, and connects it to its engine.
 ///
@@ -61,6 +65,7 @@ const ENGINES: [(&[&str], &str); 3] =
 /// | `memory:` | [`MemoryBroker`](super::MemoryBroker), for one node | |
 /// | `redis://[login[:password]@]host[:port][/database]`, `rediss://…` with TLS | `RedisBroker` | `redis` |
 /// | `amqp://[login:password@]host[:port][/virtual-host]`, `amqps://…` with TLS | `RabbitMqBroker` | `rabbitmq` |
+/// | `kafka://[login:password@]host[:port][,host[:port]…][?setting=…]` | `KafkaBroker` | `kafka` |
 /// | `nats://[login[:password]@]host[:port][,host[:port]…][?prefix=subject]`, `tls://…` | `NatsBroker` | `nats` |
 ///
 /// ```
@@ -91,6 +96,8 @@ pub async fn connect(url: &str, options: BrokerOptions) -> Result<Arc<dyn Broker
         }
         #[cfg(feature = "rabbitmq")]
         "amqp" | "amqps" => Ok(Arc::new(RabbitMqBroker::connect(url, options).await?)),
+        #[cfg(feature = "kafka")]
+        "kafka" => Ok(Arc::new(super::KafkaBroker::connect(url, options).await?)),
         #[cfg(feature = "nats")]
         "nats" | "tls" => Ok(Arc::new(super::NatsBroker::connect(url, options).await?)),
         #[cfg(feature = "redis")]
@@ -147,7 +154,10 @@ mod tests {
     async fn what_is_unknown_and_what_is_not_compiled_in_are_told_apart() {
         let error = async |url: &str| connect(url, BrokerOptions::default()).await.err().unwrap();
         let text = error("memroy:").await.to_string();
-        assert_eq!(text, "there is no broker for memroy:, only for memory:, redis:, amqp:, nats:");
+        assert_eq!(
+            text,
+            "there is no broker for memroy:, only for memory:, redis:, amqp:, kafka:, nats:"
+        );
         assert!(matches!(error("memory:x").await, ConnectError::InvalidUrl { .. }));
         assert!(matches!(error("host").await, ConnectError::InvalidUrl { .. }));
         for (schemes, engine) in ENGINES {

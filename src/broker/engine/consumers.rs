@@ -7,6 +7,8 @@ use tokio::sync::Notify;
 use crate::frame::SharedMessage;
 use crate::session::{Delivery, Settlement};
 
+#[cfg(feature = "kafka")]
+use super::super::BrokerError;
 use super::super::{Settle, Subscriber, SubscriberId, Taken};
 
 /// The consumers of one queue of an engine on this node, and the messages that the engine has handed
@@ -45,6 +47,8 @@ struct State<K> {
     dispatching: bool,
     settled: Vec<Settled<K>>,
     stopping: bool,
+    /// Whether what is rejected is made ready again here, and the engine is not told.
+    requeues: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -89,8 +93,18 @@ impl<K: Copy> Consumers<K> {
             dispatching: false,
             settled: Vec::new(),
             stopping: false,
+            requeues: false,
         };
         Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// As [`new`](Self::new), for an engine that takes nothing back: what is rejected is ready again,
+    /// in its old place.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn with_requeue() -> Self {
+        let consumers = Self::new();
+        consumers.state.lock().requeues = true;
+        consumers
     }
 
     /// Adds a consumer.
@@ -183,12 +197,59 @@ impl<K: Copy> Consumers<K> {
         state.ready.insert(state.last, Stored { key, message, attempts });
     }
 
+    /// Tells all consumers that the engine refuses them.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn refuse(&self, error: &BrokerError) {
+        let consumers: Vec<_> =
+            self.state.lock().consumers.iter().map(|it| it.subscriber.clone()).collect();
+        for subscriber in consumers {
+            subscriber.refuse(error);
+        }
+    }
+
+    /// How many messages wait for a consumer.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn ready(&self) -> usize {
+        self.state.lock().ready.len()
+    }
+
+    /// The engine takes back what has one of these keys. Returns those that may have reached a
+    /// consumer.
+    #[cfg(feature = "kafka")]
+    pub(in super::super) fn forget(&self, gone: impl Fn(K) -> bool) -> Vec<K> {
+        let state = &mut *self.state.lock();
+        let mut delivered = Vec::new();
+        state.ready.retain(|_, stored| {
+            let gone = gone(stored.key);
+            if gone && stored.attempts > 0 {
+                delivered.push(stored.key);
+            }
+            !gone
+        });
+        let unsettled: Vec<_> =
+            state.unsettled.extract_if(|_, assigned| gone(assigned.stored.key)).collect();
+        for (_, assigned) in unsettled {
+            if let Some(consumer) = state.consumer(assigned.to) {
+                consumer.unsettled -= 1;
+            }
+            if assigned.offered || assigned.stored.attempts > 0 {
+                delivered.push(assigned.stored.key);
+            }
+        }
+        delivered
+    }
+
     /// Withdraws by tag what was delivered here and is settled now: each with how often it may have
     /// reached a consumer. A tag of before a loss is ignored: the message comes again.
     pub(in super::super) fn withdraw(&self, settle: &Settle) -> Vec<(Settled<K>, u32)> {
         let state = &mut *self.state.lock();
         let withdraw = |tag: &u64| {
-            let Stored { key, attempts, .. } = state.withdraw(*tag, settle.subscriber)?.stored;
+            let assigned = state.withdraw(*tag, settle.subscriber)?;
+            if settle.settlement == Settlement::Rejected && state.requeues {
+                state.put_back(*tag, assigned);
+                return None;
+            }
+            let Stored { key, attempts, .. } = assigned.stored;
             let settled = match settle.settlement {
                 Settlement::Acknowledged => Settled::Done(key),
                 Settlement::Rejected => Settled::Requeue(key),

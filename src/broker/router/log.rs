@@ -41,6 +41,24 @@ pub(super) struct Start {
     pub(super) gap: bool,
 }
 
+/// What a log lacks of some history: what was published before its front.
+#[cfg(feature = "kafka")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Lack {
+    /// The position of the front.
+    pub(super) first: u64,
+    /// The token of the message there.
+    pub(in super::super) before: Option<Token>,
+}
+
+#[cfg(feature = "kafka")]
+impl Lack {
+    #[cfg(test)]
+    pub(in super::super) fn new(first: u64, before: Option<Token>) -> Self {
+        Self { first, before }
+    }
+}
+
 /// As long as a message may be kept: an instant so far away can still be computed.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -90,7 +108,7 @@ impl Log {
     }
 
     /// Adds messages to the front, the newest first, for as long as the bounds allow.
-    #[cfg(any(feature = "nats", feature = "redis"))]
+    #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
     pub(super) fn prepend(
         &mut self,
         older: &[(Instant, Delivery)],
@@ -155,6 +173,18 @@ impl Log {
                 Start { position, gap: self.lost >= since }
             }
         }
+    }
+
+    /// What is lacking of the history that somebody asks for, and was perhaps only not read yet.
+    #[cfg(feature = "kafka")]
+    pub(super) fn lacks(&self, request: &HistoryRequest, epoch: u64, now: Instant) -> Option<Lack> {
+        // What is too old, or too much, would not be kept.
+        let is_full = self.entries.len() >= self.retention.messages;
+        if is_full || !self.start(request, epoch, now).gap {
+            return None;
+        }
+        let token = |entry: &Entry| entry.delivery.token().cloned();
+        Some(Lack { first: self.first(), before: self.entries.front().and_then(token) })
     }
 
     /// The position that a token names: one of this epoch, or that of a message here which came

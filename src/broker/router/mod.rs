@@ -19,11 +19,15 @@ use std::time::Instant;
 
 use crate::session::Delivery;
 
+#[cfg(feature = "kafka")]
+use super::HistoryRequest;
 use super::{Destination, DestinationRules, Host, Outcome, Subscriber, SubscriberId, Turn};
 
 pub(super) use channel::Channel;
 use channel::Closed;
 pub(super) use flush::Flush;
+#[cfg(feature = "kafka")]
+pub(super) use log::Lack;
 use shared::Shared;
 use table::Table;
 
@@ -74,8 +78,8 @@ impl Router {
 
     /// As [`with_history`](Self::with_history), for a broker whose engine keeps the history: here is
     /// the last part of it, to the front of which older messages can be
-    /// [added](Self::prepend).
-    #[cfg(any(feature = "nats", feature = "redis"))]
+    /// added.
+    #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
     pub(super) fn window(rules: Arc<DestinationRules>, bytes: usize) -> Self {
         let router = Self::with_history(rules, bytes);
         // Room for what is added at the front.
@@ -210,6 +214,47 @@ impl Router {
     ) {
         while !self.open(destination, now).prepend(older, lost, now) {}
         self.shared.retained.evict();
+    }
+
+    /// What this router lacks of the history that is asked for: `None` if it is all there, or nobody
+    /// can know of what is missing.
+    #[cfg(feature = "kafka")]
+    pub(super) fn lacks(
+        &self,
+        destination: &Destination,
+        request: &HistoryRequest,
+        now: Instant,
+    ) -> Option<Lack> {
+        self.open(destination, now).lacks(request, now)
+    }
+
+    /// Adds messages to the front of what a destination keeps, each with the instant at which it was
+    /// published, if the front is still where it was. Returns whether it was. What was published up to
+    /// `lost` may be missing.
+    #[cfg(feature = "kafka")]
+    pub(super) fn prepend_at(
+        &self,
+        destination: &Destination,
+        lack: &Lack,
+        older: &[(Instant, Delivery)],
+        lost: Instant,
+        now: Instant,
+    ) -> bool {
+        let added = self.open(destination, now).prepend_at(lack, older, lost, now);
+        self.shared.retained.evict();
+        added
+    }
+
+    /// What was published up to this instant may be missing from every destination that is new.
+    #[cfg(feature = "kafka")]
+    pub(super) fn lost_until(&self, instant: Instant) {
+        self.shared.retained.lose(instant);
+    }
+
+    /// Whether a message to a destination would be kept, or delivered to anybody.
+    #[cfg(feature = "kafka")]
+    pub(super) fn is_of_use(&self, destination: &Destination) -> bool {
+        self.table.find(destination).is_some() || self.is_wanted(destination)
     }
 
     /// Drops what a destination keeps: what comes next does not follow on it.

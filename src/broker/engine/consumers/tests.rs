@@ -221,3 +221,31 @@ fn it_stops_when_it_is_told_to() {
     queue.consumers.dispatch(queue.now);
     assert_eq!(one.bodies(), firsts(&["0"]));
 }
+
+#[cfg(feature = "kafka")]
+#[test]
+fn an_engine_that_takes_nothing_back_is_not_told_of_what_is_rejected() {
+    let (mut queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    queue.consumers = Consumers::with_requeue();
+    queue.join(1, &one, true, 2);
+    queue.arrive(0..3);
+    assert_eq!(queue.consumers.ready(), 1);
+    queue.settle(1, &one.tags()[..1], Settlement::Rejected);
+    assert_eq!(queue.consumers.take_settled(), []);
+    let again = ("0".to_owned(), 2);
+    assert_eq!(one.bodies(), [firsts(&["0", "1"]), vec![again]].concat(), "in its old place");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn what_the_engine_takes_back_is_settled_by_nobody() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Written));
+    queue.join(1, &one, true, 2);
+    queue.arrive(0..6);
+    assert_eq!(queue.consumers.forget(|key| key != 1), [0]);
+    assert_eq!(queue.consumers.ready(), 0);
+    queue.settle(1, &one.tags(), Settlement::Acknowledged);
+    assert_eq!(queue.consumers.take_settled(), [Settled::Done(1)]);
+    queue.arrive(6..9);
+    assert_eq!(one.bodies().len(), 4, "the credit is back");
+}

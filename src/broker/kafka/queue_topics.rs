@@ -1,0 +1,167 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::super::engine::Backoff;
+use super::super::{BrokerError, Completer, Destination, Message, Outcome};
+use super::ENGINE;
+use super::node::Node;
+
+/// The topics of queues, which are made when the first message or consumer comes. What comes in the
+/// meantime waits here: Kafka would make a topic of its own accord, with one partition.
+#[derive(Default)]
+pub(super) struct QueueTopics {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    there: HashSet<String>,
+    making: HashMap<String, Vec<Waiting>>,
+    /// What the messages take that wait.
+    bytes: usize,
+}
+
+enum Waiting {
+    Consumer(Completer),
+    Message { message: Message, key: String, completer: Completer },
+}
+
+/// The most bytes of messages that wait for their topics.
+const BYTES: usize = 64 << 20;
+
+/// How long a topic may take to be made.
+const MADE: Duration = Duration::from_secs(10);
+
+impl QueueTopics {
+    /// The outcome is complete when there is the topic.
+    pub(super) fn when_there(
+        node: &Arc<Node>,
+        runtime: &Handle,
+        queue: &Destination,
+        topic: &str,
+    ) -> Outcome {
+        let state = &mut *node.queue_topics.state.lock();
+        if state.there.contains(topic) {
+            return Outcome::done();
+        }
+        let (completer, outcome) = Outcome::pending();
+        state.wait(node, runtime, queue, topic, Waiting::Consumer(completer));
+        outcome
+    }
+
+    /// Publishes when there is the topic.
+    pub(super) fn send(
+        node: &Arc<Node>,
+        runtime: &Handle,
+        message: &Message,
+        topic: &str,
+        key: String,
+    ) -> Outcome {
+        let state = &mut *node.queue_topics.state.lock();
+        if state.there.contains(topic) {
+            return node.producing.send(message, topic, Some(&key));
+        }
+        let bytes = message.shared().size();
+        if state.bytes + bytes > BYTES {
+            return BrokerError::Unavailable { engine: ENGINE }.into();
+        }
+        state.bytes += bytes;
+        let (completer, outcome) = Outcome::pending();
+        let waiting = Waiting::Message { message: message.clone(), key, completer };
+        state.wait(node, runtime, message.destination(), topic, waiting);
+        outcome
+    }
+
+    pub(super) fn is_there(&self, topic: &str) -> bool {
+        self.state.lock().there.contains(topic)
+    }
+
+    /// A topic is there, or cannot be made: all that waits goes on, in order.
+    fn made(&self, node: &Node, topic: &str, result: &Result<(), BrokerError>) {
+        let state = &mut *self.state.lock();
+        if result.is_ok() {
+            state.there.insert(topic.to_owned());
+        }
+        for waiting in state.making.remove(topic).into_iter().flatten() {
+            match waiting {
+                Waiting::Consumer(completer) => completer.complete(result.clone()),
+                Waiting::Message { message, key, completer } => {
+                    state.bytes -= message.shared().size();
+                    match result {
+                        Ok(()) => node.producing.publish(&message, topic, Some(&key), completer),
+                        Err(error) => completer.complete(Err(error.clone())),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn wait(
+        &mut self,
+        node: &Arc<Node>,
+        runtime: &Handle,
+        queue: &Destination,
+        topic: &str,
+        waiting: Waiting,
+    ) {
+        let making = self.making.entry(topic.to_owned()).or_default();
+        making.push(waiting);
+        if making.len() == 1 {
+            let (node, queue, topic) = (Arc::clone(node), queue.clone(), topic.to_owned());
+            runtime.spawn(async move {
+                let result = make(&node, &queue, &topic).await;
+                node.queue_topics.made(&node, &topic, &result);
+                node.queues.look_for_others(&queue);
+            });
+        }
+    }
+}
+
+/// Makes a topic and waits until it is there.
+async fn make(node: &Arc<Node>, queue: &Destination, topic: &str) -> Result<(), BrokerError> {
+    let deadline = Instant::now() + MADE;
+    let mut backoff = Backoff::new();
+    loop {
+        let (asks, name) = (Arc::clone(node), topic.to_owned());
+        let there = spawn_blocking(move || asks.asking.partitions(&name)).await;
+        if matches!(there, Ok(Ok(1..))) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(BrokerError::Unavailable { engine: ENGINE });
+        }
+        if let Err(error) = node.asking.create(topic, node.partitions).await
+            && let Some(reason) = refused(&error)
+        {
+            let destination = queue.to_string();
+            return Err(BrokerError::Refused { destination, reason, engine: ENGINE });
+        }
+        sleep(backoff.delay()).await;
+    }
+}
+
+/// What Kafka says against a topic. `None` if it may be made a moment later.
+fn refused(error: &KafkaError) -> Option<String> {
+    use RDKafkaErrorCode::{
+        ClusterAuthorizationFailed, InvalidPartitions, InvalidReplicationFactor, InvalidTopic,
+        PolicyViolation, TopicAuthorizationFailed,
+    };
+    match error.rdkafka_error_code()? {
+        code @ (ClusterAuthorizationFailed
+        | InvalidPartitions
+        | InvalidReplicationFactor
+        | InvalidTopic
+        | PolicyViolation
+        | TopicAuthorizationFailed) => Some(code.to_string()),
+        _ => None,
+    }
+}

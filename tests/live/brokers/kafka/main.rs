@@ -1,0 +1,41 @@
+//! The broker over Kafka against a real Kafka, which `tests/live/run brokers kafka` starts. The tests of
+//! faults start one of their own, which they may kill.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails by panicking"
+)]
+
+mod engine;
+mod faults;
+mod listener;
+mod programs;
+mod queues;
+mod topics;
+
+use stompbox::broker::{BrokerOptions, KafkaBroker};
+use stompbox::testkit::BrokerSuite;
+
+/// The URL of the Kafka that was started for the tests.
+fn url() -> String {
+    std::env::var("KAFKA_URL").expect("KAFKA_URL names a Kafka: tests/live/run brokers kafka")
+}
+
+fn options() -> BrokerOptions {
+    BrokerOptions::default().rule("/topic/**,history=1000".parse().expect("a rule"))
+}
+
+async fn node(url: &str) -> KafkaBroker {
+    KafkaBroker::connect(url, options()).await.expect("a Kafka")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs kafka"]
+async fn it_conforms() {
+    let url = url();
+    let suite = BrokerSuite::new().with_connections(1_000);
+    let report = suite.run(async || node(&url).await).await;
+    assert!(report.failures().is_empty(), "{report}");
+}
