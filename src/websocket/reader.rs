@@ -1,5 +1,6 @@
 mod input;
 mod spare;
+mod whole;
 
 use std::io::{self, Read, Write};
 
@@ -96,9 +97,12 @@ impl Reader {
         let mut input = Input::new(&mut self.position, stream);
         let mut context = match self.context.take() {
             Some(context) => context,
-            // Mostly there is nothing, and then no context is needed.
+            // Mostly there is nothing, or a whole message, and then no context is needed.
             None => match input.fill_if_empty() {
-                Ok(true) => spare::lend(self.limit),
+                Ok(true) => match input.take_whole_message(self.limit) {
+                    Some(message) => return message.map(Some),
+                    None => spare::lend(self.limit),
+                },
                 Ok(false) => return Err(ReadError::Closed),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error.into()),

@@ -5,7 +5,8 @@ use bytes::{Buf, Bytes};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;
 
-use super::Reader;
+use super::whole::WholeMessage;
+use super::{Incoming, ReadError, Reader};
 
 thread_local! {
     /// Where the readers of this thread read to, while none of them does.
@@ -70,6 +71,28 @@ impl<'a, S: Read> Input<'a, S> {
         Ok(!self.available().is_empty() || self.fill()?)
     }
 
+    /// Takes the message that comes next, if it has one frame and all of it was read. `None` leaves
+    /// it to tungstenite, as well as what is longer than `limit`.
+    pub(super) fn take_whole_message(
+        &mut self,
+        limit: usize,
+    ) -> Option<Result<Incoming, ReadError>> {
+        if !self.position.is_between_messages() {
+            return None;
+        }
+        let message = WholeMessage::at_start_of(self.available())?;
+        if message.payload_len() > limit {
+            return None;
+        }
+        let (payload, is_text, length) = (message.payload(), message.is_text, message.len);
+        self.skip(length);
+        Some(match is_text {
+            true if std::str::from_utf8(&payload).is_err() => Err(ReadError::Utf8),
+            true => Ok(Incoming::Text(payload.into())),
+            false => Ok(Incoming::Binary(payload.into())),
+        })
+    }
+
     fn available(&self) -> &[u8] {
         if self.position.rest.is_empty() {
             self.buffer.get(self.start..self.end).unwrap_or_default()
@@ -124,6 +147,10 @@ impl<'a, S: Read> Input<'a, S> {
 
     fn consume(&mut self, taken: usize) {
         self.position.left -= taken as u64;
+        self.skip(taken);
+    }
+
+    fn skip(&mut self, taken: usize) {
         let rest = &mut self.position.rest;
         if rest.is_empty() {
             self.start += taken;
