@@ -1,5 +1,6 @@
 mod input;
 mod spare;
+mod unread;
 mod whole;
 
 use std::io::{self, Read, Write};
@@ -89,8 +90,26 @@ impl Reader {
 
     /// Reads the next message; `None` if the socket has no more at present.
     ///
-    /// The stream is read only when all that it gave before was returned.
+    /// The stream is read only when all that it gave before was returned. Who stops before that, for
+    /// the time being, says so by [`pause`](Self::pause).
     pub fn read(
+        &mut self,
+        stream: &mut (impl Read + Write),
+    ) -> Result<Option<Incoming>, ReadError> {
+        let read = self.read_next(stream);
+        if !matches!(read, Ok(Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Control))) {
+            self.pause();
+        }
+        read
+    }
+
+    /// Says that nothing will be read for a while: what was read and not returned is moved to where
+    /// it takes no more room than it has.
+    pub fn pause(&mut self) {
+        self.position.unread.shrink();
+    }
+
+    fn read_next(
         &mut self,
         stream: &mut (impl Read + Write),
     ) -> Result<Option<Incoming>, ReadError> {
@@ -109,7 +128,6 @@ impl Reader {
             },
         };
         let read = read_message(&mut context, &mut input);
-        drop(input);
         let goes_on = matches!(
             read,
             Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Control))
