@@ -78,7 +78,7 @@ impl SharedMessage {
         Self(Arc::new(Inner {
             newest,
             body_length: body.len(),
-            text: std::str::from_utf8(body).is_ok(),
+            text: is_utf8(body),
             escaped,
             older: [OnceLock::new(), OnceLock::new()],
         }))
@@ -101,7 +101,7 @@ impl SharedMessage {
             return None;
         }
         let body_length = frame.body().len();
-        let text = std::str::from_utf8(frame.body()).is_ok();
+        let text = is_utf8(frame.body());
         let escaped = memchr(b'\\', bytes.get(..bytes.len() - body_length)?).is_some();
         Some(Self(Arc::new(Inner {
             newest: Encoded { bytes, omitted: 0 },
@@ -179,6 +179,11 @@ impl SharedMessage {
         encoded.omitted += self.0.newest.omitted;
         encoded
     }
+}
+
+/// Whether octets are UTF-8: most are ASCII, for which it is enough to look at one bit of each.
+fn is_utf8(octets: &[u8]) -> bool {
+    octets.is_ascii() || std::str::from_utf8(octets).is_ok()
 }
 
 fn encode<N: AsRef<str>, V: AsRef<str>>(

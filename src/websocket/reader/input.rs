@@ -75,7 +75,9 @@ impl<'a, S: Read> Input<'a, S> {
         let (payload, is_text, length) = (message.payload(), message.is_text, message.len);
         self.position.unread.skip(length);
         Some(match is_text {
-            true if std::str::from_utf8(&payload).is_err() => Err(ReadError::Utf8),
+            true if !payload.is_ascii() && std::str::from_utf8(&payload).is_err() => {
+                Err(ReadError::Utf8)
+            }
             true => Ok(Incoming::Text(payload.into())),
             false => Ok(Incoming::Binary(payload.into())),
         })

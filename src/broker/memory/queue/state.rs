@@ -176,13 +176,20 @@ impl State {
     }
 
     pub(in super::super) fn settle(&mut self, settle: &Settle, now: Instant) {
-        for tag in &settle.tags {
-            let Some(consumer) = self.consumers.get_mut(settle.subscriber) else { return };
-            // Otherwise it was settled before.
-            let Some(stored) = consumer.unsettled.take(*tag) else { continue };
-            match settle.settlement {
-                Settlement::Acknowledged => self.forget(1, stored.bytes),
-                Settlement::Rejected => self.reject(stored, now),
+        let Some(consumer) = self.consumers.get_mut(settle.subscriber) else { return };
+        // Others were settled before.
+        let tags = settle.tags.iter();
+        let settled = tags.filter_map(|tag| consumer.unsettled.take(*tag));
+        match settle.settlement {
+            Settlement::Acknowledged => {
+                let sizes = settled.map(|stored| stored.bytes);
+                let (messages, bytes) = sizes.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
+                self.forget(messages, bytes);
+            }
+            Settlement::Rejected => {
+                for stored in settled.collect::<Vec<_>>() {
+                    self.reject(stored, now);
+                }
             }
         }
         self.consumers.rotate(settle.subscriber);
