@@ -28,6 +28,8 @@ pub(in super::super) struct State {
     /// Messages that will not be delivered any more, for their dead-letter destination.
     pub(super) dead: Vec<(Stored, Cause)>,
     pub(super) dispatching: bool,
+    /// Nobody finds the queue any more.
+    ended: bool,
     /// The room of the last round, for the next.
     pub(super) spare: Option<Round>,
     /// When those that have expired are looked for.
@@ -54,6 +56,7 @@ impl State {
             announced: 0,
             dead: Vec::new(),
             dispatching: false,
+            ended: false,
             spare: None,
             sweep: None,
             earliest_sweep: None,
@@ -77,6 +80,30 @@ impl State {
     /// Whether there is nothing in it and nobody at it.
     pub(in super::super) fn is_idle(&self) -> bool {
         self.messages == 0 && self.announced == 0 && self.consumers.is_empty() && !self.dispatching
+    }
+
+    /// Ends the queue if it is idle: whoever still has it must look for another one at its place.
+    /// Returns whether it has ended.
+    pub(in super::super) fn end_if_idle(&mut self) -> bool {
+        self.ended |= self.is_idle();
+        self.ended
+    }
+
+    /// Whether it was ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Adds a message, if there is room for it.
+    pub(super) fn accept(
+        &mut self,
+        to: &Destination,
+        arrival: Arrival,
+        now: Instant,
+    ) -> Result<(), BrokerError> {
+        self.reserve(to, arrival.bytes)?;
+        self.add(arrival, now);
+        Ok(())
     }
 
     /// Reserves room for a message of so many bytes, or says why there is none. Where the oldest
