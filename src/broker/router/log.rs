@@ -194,7 +194,8 @@ fn own_token(delivery: &Delivery) -> Option<&str> {
     delivery.token().and_then(Token::as_text)
 }
 
-#[cfg(all(test, feature = "redis"))]
+#[cfg(test)]
+#[cfg(feature = "redis")]
 mod tests {
     use super::*;
     use crate::frame::SharedMessage;
