@@ -57,9 +57,8 @@ impl Message {
             let stays = header.known().map_or_else(|| is_withheld(&header.name()), stays);
             !stays && !withheld.iter().any(|other| *other == header.name())
         };
-        let own =
-            headers.entries().filter(is_passed_on).map(|header| (header.name(), header.value()));
-        let shared = SharedMessage::new(destination.as_str(), own, send.body());
+        let own = headers.entries().filter(is_passed_on);
+        let shared = SharedMessage::with_headers_of(destination.as_str(), own, send.body());
         let expiration = Expiration::of(send.header(HeaderName::Expiration).as_deref());
         Self { destination, shared, expiration }
     }

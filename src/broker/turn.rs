@@ -75,6 +75,11 @@ impl Turn {
         }
     }
 
+    /// The queue that may have something to deliver since the last operation on a queue.
+    pub(super) fn last_queue(&self) -> Option<&Arc<Queue>> {
+        self.queues.last()
+    }
+
     /// Notes that `queue` may have something to deliver.
     pub(super) fn touch_queue(&mut self, queue: &Arc<Queue>) {
         if !self.queues.ends_with(queue) {
@@ -84,11 +89,14 @@ impl Turn {
 }
 
 impl<T> Touched<T> {
+    fn last(&self) -> Option<&Arc<T>> {
+        self.others.last().or(self.first.as_ref())
+    }
+
     /// Whether this was touched last. To look at all of them would cost a COMMIT to 10,000
     /// destinations 50 million looks, while to flush a destination twice costs nothing.
     fn ends_with(&self, destination: &Arc<T>) -> bool {
-        let last = self.others.last().or(self.first.as_ref());
-        last.is_some_and(|last| Arc::ptr_eq(last, destination))
+        self.last().is_some_and(|last| Arc::ptr_eq(last, destination))
     }
 
     fn push(&mut self, destination: Arc<T>) {

@@ -200,12 +200,12 @@ impl Decoder {
         self.partial.is_some()
     }
 
-    /// Whether all that was fed has been looked at: a frame has begun and goes on.
+    /// Whether all that was fed has been looked at: no frame has begun, or one that goes on.
     fn waits(&self) -> bool {
         let waits = |partial: &Partial| {
             partial.scan.waits(&partial.layout, partial.bytes.len(), &self.rules)
         };
-        self.input.is_empty() && self.partial.as_deref().is_some_and(waits)
+        self.input.is_empty() && self.partial.as_deref().is_none_or(waits)
     }
 
     /// Reads the next frame: notes in `layout` what is in it, and returns its bytes. `None` if more

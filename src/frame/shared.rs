@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::BytesMut;
 use memchr::memchr;
 
-use super::{Command, Encoder, FrameRef, Leniency, Limits, Version};
+use super::{Command, Encoder, FrameRef, Header, HeaderName, Leniency, Limits, Version};
 
 /// A scratch buffer larger than this, in bytes, is given back after use.
 const KEPT_SCRATCH: usize = 256 * 1024;
@@ -72,13 +72,34 @@ impl SharedMessage {
         N: AsRef<str>,
         V: AsRef<str>,
     {
-        let newest = encode(Version::V1_2, destination, headers, body);
+        Self::encoding(destination, body, |encoder| put_headers(encoder, headers))
+    }
+
+    /// Encodes a message with headers of a frame that was decoded: those with well-known names are
+    /// written without another look at the name.
+    pub(crate) fn with_headers_of<'a>(
+        destination: &str,
+        headers: impl Iterator<Item = Header<'a>>,
+        body: &[u8],
+    ) -> Self {
+        Self::encoding(destination, body, |encoder| {
+            for header in headers {
+                match header.known() {
+                    Some(known) => encoder.header(known, &header.value()),
+                    None => encoder.header(header.name(), &header.value()),
+                };
+            }
+        })
+    }
+
+    fn encoding(destination: &str, body: &[u8], put: impl FnOnce(&mut Encoder<'_>)) -> Self {
+        let newest = encode(Version::V1_2, destination, body, put);
         let head = newest.bytes.len() - body.len() - 1;
         let escaped = memchr(b'\\', newest.bytes.get(..head).unwrap_or_default()).is_some();
         Self(Arc::new(Inner {
             newest,
             body_length: body.len(),
-            text: std::str::from_utf8(body).is_ok(),
+            text: is_utf8(body),
             escaped,
             older: [OnceLock::new(), OnceLock::new()],
         }))
@@ -101,7 +122,7 @@ impl SharedMessage {
             return None;
         }
         let body_length = frame.body().len();
-        let text = std::str::from_utf8(frame.body()).is_ok();
+        let text = is_utf8(frame.body());
         let escaped = memchr(b'\\', bytes.get(..bytes.len() - body_length)?).is_some();
         Some(Self(Arc::new(Inner {
             newest: Encoded { bytes, omitted: 0 },
@@ -174,30 +195,45 @@ impl SharedMessage {
                 !first && name != "content-length"
             })
             .collect();
-        let mut encoded = encode(version, &destination.unwrap_or_default(), others, self.body());
+        let destination = destination.unwrap_or_default();
+        let mut encoded = encode(version, &destination, self.body(), |encoder| {
+            put_headers(encoder, others);
+        });
         // What no version can represent was left out before.
         encoded.omitted += self.0.newest.omitted;
         encoded
     }
 }
 
-fn encode<N: AsRef<str>, V: AsRef<str>>(
+/// Whether octets are UTF-8: most are ASCII, for which it is enough to look at one bit of each.
+fn is_utf8(octets: &[u8]) -> bool {
+    octets.is_ascii() || std::str::from_utf8(octets).is_ok()
+}
+
+fn put_headers<N: AsRef<str>, V: AsRef<str>>(
+    encoder: &mut Encoder<'_>,
+    headers: impl IntoIterator<Item = (N, V)>,
+) {
+    for (name, value) in headers {
+        encoder.header(name.as_ref(), value.as_ref());
+    }
+}
+
+fn encode(
     version: Version,
     destination: &str,
-    headers: impl IntoIterator<Item = (N, V)>,
     body: &[u8],
+    put_headers: impl FnOnce(&mut Encoder<'_>),
 ) -> Encoded {
     SCRATCH.with(|scratch| {
-        // `headers` is the caller's code and may encode another message meanwhile.
+        // Headers may be the caller's code, which may encode another message meanwhile.
         let mut scratch = scratch.try_borrow_mut();
         let mut own = BytesMut::new();
         let out = scratch.as_deref_mut().unwrap_or(&mut own);
         out.clear();
         let mut encoder = Encoder::new(out, version, Command::Message);
-        encoder.header("destination", destination);
-        for (name, value) in headers {
-            encoder.header(name.as_ref(), value.as_ref());
-        }
+        encoder.header(HeaderName::Destination, destination);
+        put_headers(&mut encoder);
         let omitted = encoder.finish(body);
         let bytes = Box::from(&out[..]);
         if out.capacity() > KEPT_SCRATCH {

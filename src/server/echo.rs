@@ -57,7 +57,10 @@ impl Echo {
     /// Reads and answers. Ready when the last frame is in `out`.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_written(context))?;
+            if self.poll_written(context)?.is_pending() {
+                self.reader.pause();
+                return Poll::Pending;
+            }
             let out = &mut self.out;
             let answer = |frame: &[u8]| out.extend_from_slice(frame);
             let mut lent = Lent { socket: &self.socket, context, answer, read: 0 };

@@ -1,5 +1,7 @@
 mod input;
 mod spare;
+mod unread;
+mod whole;
 
 use std::io::{self, Read, Write};
 
@@ -88,24 +90,44 @@ impl Reader {
 
     /// Reads the next message; `None` if the socket has no more at present.
     ///
-    /// The stream is read only when all that it gave before was returned.
+    /// The stream is read only when all that it gave before was returned. Who stops before that, for
+    /// the time being, says so by [`pause`](Self::pause).
     pub fn read(
+        &mut self,
+        stream: &mut (impl Read + Write),
+    ) -> Result<Option<Incoming>, ReadError> {
+        let read = self.read_next(stream);
+        if !matches!(read, Ok(Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Control))) {
+            self.pause();
+        }
+        read
+    }
+
+    /// Says that nothing will be read for a while: what was read and not returned is moved to where
+    /// it takes no more room than it has.
+    pub fn pause(&mut self) {
+        self.position.unread.shrink();
+    }
+
+    fn read_next(
         &mut self,
         stream: &mut (impl Read + Write),
     ) -> Result<Option<Incoming>, ReadError> {
         let mut input = Input::new(&mut self.position, stream);
         let mut context = match self.context.take() {
             Some(context) => context,
-            // Mostly there is nothing, and then no context is needed.
+            // Mostly there is nothing, or a whole message, and then no context is needed.
             None => match input.fill_if_empty() {
-                Ok(true) => spare::lend(self.limit),
+                Ok(true) => match input.take_whole_message(self.limit) {
+                    Some(message) => return message.map(Some),
+                    None => spare::lend(self.limit),
+                },
                 Ok(false) => return Err(ReadError::Closed),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error.into()),
             },
         };
         let read = read_message(&mut context, &mut input);
-        drop(input);
         let goes_on = matches!(
             read,
             Ok(None | Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Control))

@@ -247,6 +247,22 @@ fn a_message_counts_the_same_when_it_comes_and_when_it_goes() {
 }
 
 #[test]
+fn a_turn_publishes_to_no_queue_that_vanished_since_it_began() {
+    let broker = MemoryBroker::new();
+    let mut first = turn();
+    done(broker.subscribe(&destination(JOBS), subscriber(0, &Recorder::new()), &mut first))
+        .unwrap();
+    broker.leaves(JOBS, 0);
+    assert_eq!(broker.queues(), 0);
+    done(broker.publish(message(JOBS, "1"), &mut first)).unwrap();
+    drop(first);
+    assert_eq!((broker.queues(), queued(&broker)), (1, 1));
+    let outlet = Recorder::new();
+    broker.joins(JOBS, subscriber(1, &outlet)).unwrap();
+    assert_eq!(outlet.bodies(), ["1"]);
+}
+
+#[test]
 fn idle_queues_vanish() {
     let broker = MemoryBroker::builder().otherwise(queue_of(0)).build();
     for number in 0..100 {

@@ -13,7 +13,7 @@ use super::super::{
 };
 use super::bytes::Bytes;
 use super::counters::Counters;
-use super::queue::{Arrival, Queue, Terms};
+use super::queue::{Arrival, Queue, State, Terms};
 use super::timetable::Timetable;
 
 /// The queues of a broker, by destination. One is made at its first message or consumer, and dropped
@@ -105,7 +105,19 @@ impl Queues {
     /// Adds a message to the queue of its destination, if there is room for it.
     pub(super) fn publish(&self, message: Message, turn: &mut Turn) -> Result<(), BrokerError> {
         let destination = message.destination().clone();
-        let arrival = Arrival::new(message)?;
+        let mut arrival = Arrival::new(message)?;
+        // Most come one behind the other for one queue, which then need not be looked up.
+        if let Some(queue) = turn.last_queue()
+            && queue.is_at(&destination)
+        {
+            match queue.accept_unless_dropped(arrival, turn.now()) {
+                Ok(accepted) => {
+                    self.note_refusal(&destination, &accepted);
+                    return accepted;
+                }
+                Err(back) => arrival = back,
+            }
+        }
         let accepted = self.on(&destination, |queue| {
             queue.accept(arrival, turn.now())?;
             turn.touch_queue(queue);
@@ -251,11 +263,10 @@ impl Queues {
     }
 
     pub(super) fn drop_if_idle(&self, destination: &Destination) {
-        let is_idle = |queue: &Arc<Queue>| queue.with(|state| state.is_idle());
         let mut dropped = None;
-        if self.get(destination).is_some_and(|queue| is_idle(&queue)) {
+        if self.get(destination).is_some_and(|queue| queue.with(|state| state.is_idle())) {
             let mut queues = self.by_destination.write();
-            if queues.get(destination).is_some_and(is_idle) {
+            if queues.get(destination).is_some_and(|queue| queue.with(State::end_if_idle)) {
                 dropped = queues.remove(destination);
             }
         }

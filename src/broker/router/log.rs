@@ -223,3 +223,38 @@ impl Log {
 fn own_token(delivery: &Delivery) -> Option<&str> {
     delivery.token().and_then(Token::as_text)
 }
+
+#[cfg(test)]
+#[cfg(feature = "redis")]
+mod tests {
+    use super::*;
+    use crate::frame::SharedMessage;
+
+    fn named(token: &str) -> Delivery {
+        let message = SharedMessage::new("/topic/a", [("n", token)], b"");
+        Delivery::new(message).with_token(Token::new(token).unwrap())
+    }
+
+    #[test]
+    fn what_is_put_in_front_is_found_by_its_own_token_until_it_is_dropped() {
+        let (now, all) = (Instant::now(), Retained::new(usize::MAX));
+        let mut log = Log::new(Retention::messages(10), 100, now);
+        log.append(named("3-0"), now, &all);
+        log.prepend(&[(now, named("1-0")), (now, named("2-0"))], now, now, &all);
+        assert_eq!((log.first(), log.named), (98, 3));
+        let after = |log: &Log, token: &str| {
+            let Start { position, gap } = log.start(&HistoryRequest::After(token.into()), 7, now);
+            (position, gap)
+        };
+        assert_eq!(after(&log, "1-0"), (99, false));
+        assert_eq!(after(&log, "3-0"), (101, false));
+
+        // The token of the last one would not even be looked for if it had not been counted.
+        log.drop_oldest(&all);
+        assert_eq!((log.named, after(&log, "2-0")), (2, (100, false)));
+        assert_eq!(after(&log, "1-0"), (99, true));
+        log.drop_oldest(&all);
+        log.drop_oldest(&all);
+        assert_eq!((log.named, all.bytes()), (0, 0));
+    }
+}

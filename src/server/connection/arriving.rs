@@ -42,6 +42,14 @@ impl Transport {
         }
     }
 
+    /// Says that nothing will be read for a while: what was read takes no more room than it has.
+    pub(super) fn pause(&mut self) {
+        match self {
+            Self::WebSocket(reader) => reader.pause(),
+            Self::Tcp => {}
+        }
+    }
+
     /// Reads the next message, and whether any byte of it or of another came.
     pub(super) fn poll_read(
         &mut self,

@@ -177,6 +177,7 @@ impl Connection {
                 }
             }
         }
+        self.transport.pause();
         if let Err(refusal) = self.settle_gathered(None, context, &mut turn) {
             self.refuse(&refusal, now);
         }

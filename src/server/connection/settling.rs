@@ -73,13 +73,16 @@ impl Connection {
         self.settle_gathered(Some(receipt.clone()), context, turn).map_err(refused)
     }
 
-    /// Settles what was gathered; the receipt is for the last of it.
+    /// Settles what was gathered; the receipt is for the last of it, which there must be then.
     pub(super) fn settle_gathered(
         &mut self,
         receipt: Option<Receipt>,
         context: &mut Context<'_>,
         turn: &mut Turn,
     ) -> Result<(), Refusal> {
+        if self.gathered.0.is_empty() {
+            return Ok(());
+        }
         let (settles, found) = self.take_gathered();
         let mut last = Outcome::done();
         for settle in settles {

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::frame::{Command, Frame, Version};
+use crate::frame::{Command, Frame, HeaderName, Version};
 
 use super::super::event::{
     CommitFrame, ConnectFrame, Event, HeldFrame, MessageName, SendFrame, SettleFrame,
@@ -30,31 +30,32 @@ impl ServerSession {
         Ok(Some(match command {
             Command::Send => return Ok(self.send(frame, receipt)?),
             Command::Subscribe => {
-                let id = frame.header("id").map(Cow::into_owned);
+                let id = frame.header(HeaderName::Id).map(Cow::into_owned);
                 let subscribe = self.subscribe(frame, receipt);
                 Event::Subscribe(subscribe.map_err(|error| concerning(error, id.as_deref()))?)
             }
             Command::Unsubscribe => {
                 let unsubscribe = self.unsubscribe(&frame, receipt);
-                let id = || frame.header("id");
+                let id = || frame.header(HeaderName::Id);
                 Event::Unsubscribe(unsubscribe.map_err(|error| concerning(error, id().as_deref()))?)
             }
             Command::Ack | Command::Nack => {
-                let id = || frame.header("subscription");
+                let id = || frame.header(HeaderName::Subscription);
                 let settle = self.settle(&frame, receipt);
                 return settle.map_err(|error| concerning(error, id().as_deref()));
             }
             Command::Begin => {
-                let id = required(&frame, "transaction")?;
+                let id = required(&frame, HeaderName::Transaction)?;
                 self.transactions.begin(&id, &self.settings)?;
                 return Ok(receipt.map(Event::Done));
             }
             Command::Abort => {
-                self.transactions.end(&required(&frame, "transaction")?)?;
+                self.transactions.end(&required(&frame, HeaderName::Transaction)?)?;
                 return Ok(receipt.map(Event::Done));
             }
             Command::Commit => {
-                let operations = self.transactions.end(&required(&frame, "transaction")?)?;
+                let operations =
+                    self.transactions.end(&required(&frame, HeaderName::Transaction)?)?;
                 Event::Commit(CommitFrame { operations, receipt })
             }
             _ => {
@@ -69,20 +70,20 @@ impl ServerSession {
             return Err(SessionError::AlreadyConnected { command: frame.command() });
         }
         let version = self.negotiate(&frame)?;
-        match frame.header("host") {
+        match frame.header(HeaderName::Host) {
             Some(host) if !self.settings.serves(&host) => {
                 return Err(SessionError::UnknownHost { host: host.into_owned() });
             }
             None if version > Version::V1_0 && !self.settings.accepts_missing_host => {
-                required(&frame, "host")?;
+                required(&frame, HeaderName::Host)?;
             }
             _ => {}
         }
-        let heart_beat = match frame.header("heart-beat") {
+        let heart_beat = match frame.header(HeaderName::HeartBeat) {
             None => HeartBeat::NONE,
             Some(value) => HeartBeat::parse(&value).ok_or_else(|| {
                 let expected = "two numbers of milliseconds with a comma between them are expected";
-                invalid(&frame, "heart-beat", &value, expected)
+                invalid(&frame, HeaderName::HeartBeat, &value, expected)
             })?,
         };
         let until = match self.stage {
@@ -95,7 +96,7 @@ impl ServerSession {
 
     /// STOMP 1.2, "Protocol Negotiation": the highest version that both know.
     fn negotiate(&self, frame: &Frame) -> Result<Version, SessionError> {
-        let offered = frame.header("accept-version").unwrap_or(Cow::Borrowed("1.0"));
+        let offered = frame.header(HeaderName::AcceptVersion).unwrap_or(Cow::Borrowed("1.0"));
         let known = offered.split(',').filter_map(|version| Version::parse(version.trim()));
         let common = known.filter(|version| self.settings.versions.contains(version)).max();
         common.ok_or_else(|| {
@@ -111,8 +112,8 @@ impl ServerSession {
         frame: Frame,
         receipt: Option<Receipt>,
     ) -> Result<Option<Event>, SessionError> {
-        let destination = required(&frame, "destination")?.into();
-        let transaction = frame.header("transaction").map(Box::<str>::from);
+        let destination = required(&frame, HeaderName::Destination)?.into();
+        let transaction = frame.header(HeaderName::Transaction).map(Box::<str>::from);
         let send = SendFrame { destination, frame, receipt };
         match transaction {
             None => Ok(Some(Event::Send(send))),
@@ -134,15 +135,15 @@ impl ServerSession {
             _ => Settlement::Acknowledged,
         };
         let message = match version {
-            Version::V1_2 => MessageName::Ack(required(frame, "id")?.into()),
+            Version::V1_2 => MessageName::Ack(required(frame, HeaderName::Id)?.into()),
             Version::V1_1 => MessageName::InSubscription {
-                message: required(frame, "message-id")?.into(),
-                subscription: required(frame, "subscription")?.into(),
+                message: required(frame, HeaderName::MessageId)?.into(),
+                subscription: required(frame, HeaderName::Subscription)?.into(),
             },
-            Version::V1_0 => MessageName::Message(required(frame, "message-id")?.into()),
+            Version::V1_0 => MessageName::Message(required(frame, HeaderName::MessageId)?.into()),
         };
         let settle = SettleFrame { message, settlement, receipt };
-        match frame.header("transaction") {
+        match frame.header(HeaderName::Transaction) {
             None => Ok(Some(Event::Settle(settle))),
             Some(id) => self.hold(&id, HeldFrame::Settle(settle)),
         }
@@ -161,29 +162,34 @@ impl ServerSession {
         frame: Frame,
         receipt: Option<Receipt>,
     ) -> Result<SubscribeFrame, SessionError> {
-        let destination = required(&frame, "destination")?.into();
-        let id = match frame.header("id") {
+        let destination = required(&frame, HeaderName::Destination)?.into();
+        let id = match frame.header(HeaderName::Id) {
             None if self.version == Version::V1_0 => None,
-            _ => Some(required(&frame, "id")?.into()),
+            _ => Some(required(&frame, HeaderName::Id)?.into()),
         };
-        let ack = match frame.header("ack") {
+        let ack = match frame.header(HeaderName::Ack) {
             None => AckMode::Auto,
             Some(value) => AckMode::parse(&value).ok_or_else(|| {
-                invalid(&frame, "ack", &value, "auto, client or client-individual is expected")
+                invalid(
+                    &frame,
+                    HeaderName::Ack,
+                    &value,
+                    "auto, client or client-individual is expected",
+                )
             })?,
         };
         let individual = ack == AckMode::ClientIndividual && self.version == Version::V1_0;
         if individual && !self.settings.accepts_individual_in_1_0 {
             let expected = "STOMP 1.0 knows auto and client";
-            return Err(invalid(&frame, "ack", ack.as_str(), expected));
+            return Err(invalid(&frame, HeaderName::Ack, ack.as_str(), expected));
         }
-        let prefetch = match frame.header("prefetch-count") {
+        let prefetch = match frame.header(HeaderName::PrefetchCount) {
             None => None,
             Some(value) => match value.parse::<usize>() {
                 Ok(count) if count > 0 => Some(count),
                 _ => {
                     let expected = "a number of messages from 1 on is expected";
-                    return Err(invalid(&frame, "prefetch-count", &value, expected));
+                    return Err(invalid(&frame, HeaderName::PrefetchCount, &value, expected));
                 }
             },
         };
@@ -195,11 +201,11 @@ impl ServerSession {
         frame: &Frame,
         receipt: Option<Receipt>,
     ) -> Result<UnsubscribeFrame, SessionError> {
-        let target = match (frame.header("id"), frame.header("destination")) {
+        let target = match (frame.header(HeaderName::Id), frame.header(HeaderName::Destination)) {
             (None, Some(destination)) if self.version == Version::V1_0 => {
                 UnsubscribeTarget::Destination(destination.into())
             }
-            _ => UnsubscribeTarget::Id(required(frame, "id")?.into()),
+            _ => UnsubscribeTarget::Id(required(frame, HeaderName::Id)?.into()),
         };
         Ok(UnsubscribeFrame { target, receipt })
     }
@@ -226,10 +232,10 @@ impl HeldFrame {
 /// a value.
 pub(super) fn receipt_of(frame: &Frame, version: Version) -> Result<Option<Receipt>, SessionError> {
     let asks = !matches!(frame.command(), Command::Connect | Command::Stomp);
-    let Some(id) = frame.header("receipt").filter(|_| asks) else { return Ok(None) };
+    let Some(id) = frame.header(HeaderName::Receipt).filter(|_| asks) else { return Ok(None) };
     if version != Version::V1_2 && id.ends_with('\r') {
         let expected = "a value that this version of STOMP can represent is expected";
-        return Err(invalid(frame, "receipt", &id, expected));
+        return Err(invalid(frame, HeaderName::Receipt, &id, expected));
     }
     Ok(Some(Receipt::new(&id)))
 }
@@ -239,21 +245,17 @@ fn concerning(error: SessionError, subscription: Option<&str>) -> Refusal {
     Refusal::from(error).with_subscription(subscription)
 }
 
-fn required<'a>(frame: &'a Frame, header: &'static str) -> Result<Cow<'a, str>, SessionError> {
-    frame
-        .header(header)
-        .ok_or_else(|| SessionError::MissingHeader { command: frame.command(), header })
+fn required(frame: &Frame, header: HeaderName) -> Result<Cow<'_, str>, SessionError> {
+    frame.header(header).ok_or_else(|| SessionError::MissingHeader {
+        command: frame.command(),
+        header: header.as_str(),
+    })
 }
 
-fn invalid(
-    frame: &Frame,
-    header: &'static str,
-    value: &str,
-    expected: &'static str,
-) -> SessionError {
+fn invalid(frame: &Frame, header: HeaderName, value: &str, expected: &'static str) -> SessionError {
     SessionError::InvalidHeader {
         command: frame.command(),
-        header,
+        header: header.as_str(),
         value: value.to_owned(),
         expected,
     }

@@ -1,22 +1,16 @@
-use std::cell::Cell;
 use std::io::{self, Cursor, Read, Write};
 
-use bytes::{Buf, Bytes};
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;
 
-use super::Reader;
-
-thread_local! {
-    /// Where the readers of this thread read to, while none of them does.
-    static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
+use super::unread::Unread;
+use super::whole::WholeMessage;
+use super::{Incoming, ReadError};
 
 /// How far a reader has come in what it reads.
 #[derive(Debug, Default)]
 pub(super) struct Position {
-    /// What was read and not yet looked at. It has no room while nothing is in it.
-    rest: Bytes,
+    pub(super) unread: Unread,
     /// How many bytes of the frame that has begun were not looked at, those of its head included.
     left: u64,
     /// Whether a message has begun whose last frame has not.
@@ -26,21 +20,16 @@ pub(super) struct Position {
 }
 
 /// A stream that is cut at the ends of frames, so that what is behind one is not taken along with
-/// it. It is read to the buffer of the thread; what is left there at the end is kept by the reader.
+/// it.
 pub(super) struct Input<'a, S> {
     position: &'a mut Position,
     stream: &'a mut S,
-    /// The buffer of the thread, once it was needed.
-    buffer: Box<[u8]>,
-    /// Where in it the bytes are that come behind `position.rest`, which is looked at first.
-    start: usize,
-    end: usize,
 }
 
 impl Position {
     /// At the beginning of these bytes, which were read already.
     pub(super) fn before(already_read: Vec<u8>) -> Self {
-        Self { rest: already_read.into(), ..Self::default() }
+        Self { unread: Unread::new(already_read), ..Self::default() }
     }
 
     /// Whether no message has begun whose end has not come.
@@ -50,7 +39,7 @@ impl Position {
 
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
-        self.is_between_messages() && self.rest.is_empty()
+        self.is_between_messages() && self.unread.room() == 0
     }
 
     /// The length of the longest frame that began since this was last asked, in bytes.
@@ -61,27 +50,43 @@ impl Position {
 
 impl<'a, S: Read> Input<'a, S> {
     pub(super) fn new(position: &'a mut Position, stream: &'a mut S) -> Self {
-        Self { position, stream, buffer: Box::default(), start: 0, end: 0 }
+        Self { position, stream }
     }
 
     /// Reads the stream, unless something is left of what it gave before. False at the end of the
     /// stream.
     pub(super) fn fill_if_empty(&mut self) -> io::Result<bool> {
-        Ok(!self.available().is_empty() || self.fill()?)
+        Ok(!self.position.unread.is_empty() || self.fill()?)
     }
 
-    fn available(&self) -> &[u8] {
-        if self.position.rest.is_empty() {
-            self.buffer.get(self.start..self.end).unwrap_or_default()
-        } else {
-            &self.position.rest
+    /// Takes the message that comes next, if it has one frame and all of it was read. `None` leaves
+    /// it to tungstenite, as well as what is longer than `limit`.
+    pub(super) fn take_whole_message(
+        &mut self,
+        limit: usize,
+    ) -> Option<Result<Incoming, ReadError>> {
+        if !self.position.is_between_messages() {
+            return None;
         }
+        let message = WholeMessage::at_start_of(self.position.unread.bytes())?;
+        if message.payload_len() > limit {
+            return None;
+        }
+        let (payload, is_text, length) = (message.payload(), message.is_text, message.len);
+        self.position.unread.skip(length);
+        Some(match is_text {
+            true if !payload.is_ascii() && std::str::from_utf8(&payload).is_err() => {
+                Err(ReadError::Utf8)
+            }
+            true => Ok(Incoming::Text(payload.into())),
+            false => Ok(Incoming::Binary(payload.into())),
+        })
     }
 
     /// Learns how long the frame is that begins. False at the end of the stream.
     fn begin_frame(&mut self) -> io::Result<bool> {
         loop {
-            let mut head = Cursor::new(self.available());
+            let mut head = Cursor::new(self.position.unread.bytes());
             let parsed = FrameHeader::parse(&mut head);
             let head = head.position();
             self.position.left = match parsed {
@@ -94,44 +99,15 @@ impl<'a, S: Read> Input<'a, S> {
                 Ok(None) if self.fill()? => continue,
                 Ok(None) => return Ok(false),
                 // tungstenite parses it again, and says what is wrong.
-                Err(_) => self.available().len() as u64,
+                Err(_) => self.position.unread.bytes().len() as u64,
             };
             self.position.longest = self.position.longest.max(self.position.left);
             return Ok(true);
         }
     }
 
-    /// Reads more behind what is available, which is nothing or the beginning of a head. False at
-    /// the end of the stream.
     fn fill(&mut self) -> io::Result<bool> {
-        if self.buffer.is_empty() {
-            let lent = BUFFER.take();
-            self.buffer = lent.unwrap_or_else(|| vec![0; Reader::BUFFER].into());
-        }
-        let rest = std::mem::take(&mut self.position.rest);
-        if let Some(front) = self.buffer.get_mut(..rest.len()).filter(|front| !front.is_empty()) {
-            front.copy_from_slice(&rest);
-            (self.start, self.end) = (0, rest.len());
-        } else {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        let room = self.buffer.get_mut(self.end..).unwrap_or_default();
-        let read = self.stream.read(room)?;
-        self.end += read;
-        Ok(read > 0)
-    }
-
-    fn consume(&mut self, taken: usize) {
-        self.position.left -= taken as u64;
-        let rest = &mut self.position.rest;
-        if rest.is_empty() {
-            self.start += taken;
-        } else if taken < rest.len() {
-            rest.advance(taken);
-        } else {
-            *rest = Bytes::new();
-        }
+        self.position.unread.fill(self.stream)
     }
 }
 
@@ -144,12 +120,13 @@ impl<S: Read> Read for Input<'_, S> {
             return Ok(0);
         }
         let most = usize::try_from(self.position.left).unwrap_or(usize::MAX);
-        let available = self.available();
+        let available = self.position.unread.bytes();
         let taken = available.len().min(most).min(buffer.len());
         if let (Some(to), Some(from)) = (buffer.get_mut(..taken), available.get(..taken)) {
             to.copy_from_slice(from);
         }
-        self.consume(taken);
+        self.position.left -= taken as u64;
+        self.position.unread.skip(taken);
         Ok(taken)
     }
 }
@@ -161,18 +138,5 @@ impl<S: Write> Write for Input<'_, S> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
-    }
-}
-
-impl<S> Drop for Input<'_, S> {
-    fn drop(&mut self) {
-        if self.buffer.is_empty() {
-            return;
-        }
-        let left = self.buffer.get(self.start..self.end).unwrap_or_default();
-        if !left.is_empty() {
-            self.position.rest = Bytes::copy_from_slice(left);
-        }
-        BUFFER.set(Some(std::mem::take(&mut self.buffer)));
     }
 }

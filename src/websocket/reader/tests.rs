@@ -155,6 +155,37 @@ fn what_one_read_brought_is_read_to_its_end_before_the_stream_is_asked_again() {
 }
 
 #[test]
+fn a_reader_that_pauses_keeps_no_more_room_than_it_needs() {
+    let last = text(b"last");
+    let mut reader = Reader::new(LIMIT, Vec::new());
+    let mut socket = Socket::new([[text(&[b'x'; 9_000]), last.clone()].concat()]);
+    assert!(reader.read(&mut socket).unwrap().is_some());
+    assert_eq!(reader.position.unread.room(), Reader::BUFFER);
+    reader.pause();
+    assert_eq!(reader.position.unread.room(), last.len());
+    // Another one reads to the buffer of the thread meanwhile.
+    let others = read_all(
+        &mut Reader::new(LIMIT, Vec::new()),
+        &mut Socket::new([text(b"a"), text(&[b'b'; 9_000])]),
+    );
+    assert_eq!(others.len(), 2);
+    assert_eq!(read_all(&mut reader, &mut socket), [Incoming::Text("last".into())]);
+    assert_holds_nothing(&reader);
+}
+
+#[test]
+fn the_beginning_of_a_head_takes_no_more_room_than_it_has() {
+    let (first, second) = (text(b"first"), text(b"second"));
+    let mut reader = Reader::new(LIMIT, Vec::new());
+    let mut socket = Socket::new([[&first, &second[..3]].concat()]);
+    assert_eq!(read_all(&mut reader, &mut socket), [Incoming::Text("first".into())]);
+    assert!(reader.position.unread.room() <= 3);
+    socket.reads.push_back(second[3..].to_vec());
+    assert_eq!(read_all(&mut reader, &mut socket), [Incoming::Text("second".into())]);
+    assert_holds_nothing(&reader);
+}
+
+#[test]
 fn a_limit_holds_though_the_last_reader_had_another() {
     let mut generous = Reader::new(LIMIT, Vec::new());
     read_all(&mut generous, &mut Socket::new([text(&[b'x'; 100])]));

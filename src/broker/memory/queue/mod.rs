@@ -16,9 +16,9 @@ use crate::locks::Mutex;
 
 use super::super::{BrokerError, Destination};
 use super::queues::Queues;
-use state::State;
 
 pub(in crate::broker) use dispatch::Dispatch;
+pub(super) use state::State;
 pub(super) use stored::{Arrival, Cause, Stored};
 pub(super) use terms::Terms;
 
@@ -66,10 +66,26 @@ impl Queue {
 
     /// Adds a message, if there is room for it.
     pub(super) fn accept(&self, arrival: Arrival, now: Instant) -> Result<(), BrokerError> {
+        self.with(|state| state.accept(&self.destination, arrival, now))
+    }
+
+    /// Whether it is the queue of this destination.
+    pub(super) fn is_at(&self, destination: &Destination) -> bool {
+        self.destination == *destination
+    }
+
+    /// As [`accept`](Self::accept), for who has not looked the queue up: gives the message back if
+    /// the queue was dropped since.
+    pub(super) fn accept_unless_dropped(
+        &self,
+        arrival: Arrival,
+        now: Instant,
+    ) -> Result<Result<(), BrokerError>, Arrival> {
         self.with(|state| {
-            state.reserve(&self.destination, arrival.bytes)?;
-            state.add(arrival, now);
-            Ok(())
+            if state.has_ended() {
+                return Err(arrival);
+            }
+            Ok(state.accept(&self.destination, arrival, now))
         })
     }
 

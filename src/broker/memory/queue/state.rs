@@ -28,6 +28,8 @@ pub(in super::super) struct State {
     /// Messages that will not be delivered any more, for their dead-letter destination.
     pub(super) dead: Vec<(Stored, Cause)>,
     pub(super) dispatching: bool,
+    /// Nobody finds the queue any more.
+    ended: bool,
     /// The room of the last round, for the next.
     pub(super) spare: Option<Round>,
     /// When those that have expired are looked for.
@@ -54,6 +56,7 @@ impl State {
             announced: 0,
             dead: Vec::new(),
             dispatching: false,
+            ended: false,
             spare: None,
             sweep: None,
             earliest_sweep: None,
@@ -77,6 +80,30 @@ impl State {
     /// Whether there is nothing in it and nobody at it.
     pub(in super::super) fn is_idle(&self) -> bool {
         self.messages == 0 && self.announced == 0 && self.consumers.is_empty() && !self.dispatching
+    }
+
+    /// Ends the queue if it is idle: whoever still has it must look for another one at its place.
+    /// Returns whether it has ended.
+    pub(in super::super) fn end_if_idle(&mut self) -> bool {
+        self.ended |= self.is_idle();
+        self.ended
+    }
+
+    /// Whether it was ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Adds a message, if there is room for it.
+    pub(super) fn accept(
+        &mut self,
+        to: &Destination,
+        arrival: Arrival,
+        now: Instant,
+    ) -> Result<(), BrokerError> {
+        self.reserve(to, arrival.bytes)?;
+        self.add(arrival, now);
+        Ok(())
     }
 
     /// Reserves room for a message of so many bytes, or says why there is none. Where the oldest
@@ -176,13 +203,20 @@ impl State {
     }
 
     pub(in super::super) fn settle(&mut self, settle: &Settle, now: Instant) {
-        for tag in &settle.tags {
-            let Some(consumer) = self.consumers.get_mut(settle.subscriber) else { return };
-            // Otherwise it was settled before.
-            let Some(stored) = consumer.unsettled.take(*tag) else { continue };
-            match settle.settlement {
-                Settlement::Acknowledged => self.forget(1, stored.bytes),
-                Settlement::Rejected => self.reject(stored, now),
+        let Some(consumer) = self.consumers.get_mut(settle.subscriber) else { return };
+        // Others were settled before.
+        let tags = settle.tags.iter();
+        let settled = tags.filter_map(|tag| consumer.unsettled.take(*tag));
+        match settle.settlement {
+            Settlement::Acknowledged => {
+                let sizes = settled.map(|stored| stored.bytes);
+                let (messages, bytes) = sizes.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
+                self.forget(messages, bytes);
+            }
+            Settlement::Rejected => {
+                for stored in settled.collect::<Vec<_>>() {
+                    self.reject(stored, now);
+                }
             }
         }
         self.consumers.rotate(settle.subscriber);
