@@ -36,7 +36,7 @@ pub(in super::super) struct Item<T> {
     /// Its number: each is larger than those before it.
     pub(in super::super) number: u64,
     /// Whether it may have reached the engine before, over a connection that was lost.
-    #[cfg_attr(not(any(feature = "rabbitmq", feature = "redis")), expect(dead_code))]
+    #[cfg_attr(not(any(feature = "rabbitmq", feature = "redis")), allow(dead_code))]
     pub(in super::super) again: bool,
     pub(in super::super) what: T,
 }

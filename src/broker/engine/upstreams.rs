@@ -313,8 +313,10 @@ mod tests {
         assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
         assert_eq!(next(&upstreams), None);
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready().is_none()));
+        #[cfg(feature = "rabbitmq")]
         assert!(upstreams.is_awaited(&room(5)));
         upstreams.listening(&room(5));
+        #[cfg(feature = "rabbitmq")]
         assert!(!upstreams.is_awaited(&room(5)));
         assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
         assert_eq!(upstreams.join(&room(5), &who(1_000)).take_ready(), Some(Ok(())));
