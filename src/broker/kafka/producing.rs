@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use rdkafka::config::FromClientConfigAndContext;
@@ -28,6 +29,8 @@ struct Confirmations {
     progress: Arc<Progress>,
     /// There are partitions that this node does not know.
     unknown: Arc<Notify>,
+    /// How many records are on their way.
+    count: Arc<AtomicUsize>,
 }
 
 /// A record on its way, and who waits for it.
@@ -56,7 +59,7 @@ impl Producing {
             .set("queue.buffering.max.messages", "1000000")
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("linger.ms", "1");
-        let confirmations = Confirmations { progress, unknown };
+        let confirmations = Confirmations { progress, unknown, count: Arc::default() };
         let producer = make(&config, &confirmations)?;
         Ok(Self { config, confirmations, producer: RwLock::new(producer) })
     }
@@ -84,7 +87,9 @@ impl Producing {
             Some(key) => record.key(key),
             None => record.partition(0),
         };
+        self.confirmations.count.fetch_add(1, Ordering::Relaxed);
         if let Err((error, record)) = self.producer.read().send(record) {
+            self.confirmations.count.fetch_sub(1, Ordering::Relaxed);
             let Sent { destination, completer } = *record.delivery_opaque;
             completer.complete(Err(refusal(&destination, &error)));
         }
@@ -92,7 +97,7 @@ impl Producing {
 
     /// How many records are on their way.
     pub(super) fn on_their_way(&self) -> usize {
-        usize::try_from(self.producer.read().in_flight_count()).unwrap_or_default()
+        self.confirmations.count.load(Ordering::Relaxed)
     }
 
     /// Takes another producer if this one has failed for good: Kafka has lost what it knew of it.
@@ -129,6 +134,7 @@ impl ProducerContext for Confirmations {
             }
             Err((error, _)) => Err(refusal(&sent.destination, error)),
         };
+        self.count.fetch_sub(1, Ordering::Relaxed);
         sent.completer.complete(answer);
     }
 }

@@ -73,6 +73,8 @@ impl Reader {
             .set("group.id", GROUP)
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
+            // A partition that is read again waits for those that are being waited for.
+            .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", (16 << 10).to_string())
             .set("fetch.error.backoff.ms", "100");
         Ok(Ending::new(config.create()?))

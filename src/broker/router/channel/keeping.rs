@@ -109,7 +109,8 @@ impl Channel {
     }
 }
 
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
+#[cfg(feature = "kafka")]
 mod tests {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
