@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use stompbox::frame::Command;
 use stompbox::session::{
     AckMode, ClientEvent, Confirm, NewMessage, NewSubscription, ReceivedMessage, Request,
 };
@@ -101,9 +100,10 @@ const LAST: usize = 100;
 pub(crate) const PREFETCH: &str = "5";
 
 enum Asked {
-    Subscribe(Subscription, oneshot::Sender<()>),
+    Subscribe { destination: Box<str>, mode: Mode, confirmed: oneshot::Sender<()> },
+    Unsubscribe { destination: Box<str>, confirmed: oneshot::Sender<()> },
     Send { destination: Box<str>, body: Box<str>, confirmed: oneshot::Sender<()> },
-    Leave(oneshot::Sender<()>),
+    Leave { confirmed: oneshot::Sender<()> },
 }
 
 struct Subscription {
@@ -112,6 +112,8 @@ struct Subscription {
     mode: Mode,
     /// Of the last message that came.
     token: Option<String>,
+    /// Whether it goes on in the next session.
+    goes_on: bool,
 }
 
 impl Client {
@@ -133,14 +135,16 @@ impl Client {
         client
     }
 
-    /// Subscribes, and waits until that is confirmed.
+    /// Subscribes, perhaps again, and waits until that is confirmed.
     pub(crate) async fn subscribe(&self, destination: &str, mode: Mode) {
-        let (confirmed, answer) = oneshot::channel();
-        let id = String::new();
-        let subscription = Subscription { id, destination: destination.into(), mode, token: None };
-        self.ask(Asked::Subscribe(subscription, confirmed));
-        let answer = tokio::time::timeout(PATIENCE, answer).await;
-        answer.expect("a subscription is confirmed in time").expect("the client goes on");
+        let destination = destination.into();
+        self.have(|confirmed| Asked::Subscribe { destination, mode, confirmed }).await;
+    }
+
+    /// Unsubscribes, and waits until that is confirmed.
+    pub(crate) async fn unsubscribe(&self, destination: &str) {
+        let destination = destination.into();
+        self.have(|confirmed| Asked::Unsubscribe { destination, confirmed }).await;
     }
 
     /// Sends a message; `Ok` when it is confirmed, an error when its connection was lost before.
@@ -183,10 +187,15 @@ impl Client {
 
     /// Leaves as it should: with a DISCONNECT, which the server confirms, and then closes.
     pub(crate) async fn leave(&self) {
-        let (left, answer) = oneshot::channel();
-        self.ask(Asked::Leave(left));
+        self.have(|confirmed| Asked::Leave { confirmed }).await;
+    }
+
+    /// Waits until what is asked for is confirmed.
+    async fn have(&self, asked: impl FnOnce(oneshot::Sender<()>) -> Asked) {
+        let (confirmed, answer) = oneshot::channel();
+        self.ask(asked(confirmed));
         let answer = tokio::time::timeout(PATIENCE, answer).await;
-        answer.expect("a DISCONNECT is answered in time").expect("the client goes on");
+        answer.expect("it is confirmed in time").expect("the client goes on");
     }
 
     fn ask(&self, asked: Asked) {
@@ -206,7 +215,7 @@ struct Work {
     to_do: mpsc::UnboundedReceiver<Asked>,
     /// The place of each is its id.
     subscriptions: Vec<Subscription>,
-    /// The SENDs of this session that were not answered yet.
+    /// Who waits for another request of this session.
     waiting: HashMap<Request, oneshot::Sender<()>>,
     /// Who waits for a SUBSCRIBE: they wait through sessions.
     unanswered: Vec<(Option<Request>, usize, oneshot::Sender<()>)>,
@@ -238,7 +247,9 @@ impl Work {
         self.shared.diary.lock().sessions += 1;
         self.shared.news.notify_waiters();
         for place in 0..self.subscriptions.len() {
-            self.subscribe(&mut connection, place);
+            if self.subscriptions[place].goes_on {
+                self.subscribe(&mut connection, place);
+            }
         }
         let mut leaving = None;
         loop {
@@ -268,10 +279,10 @@ impl Work {
             tokio::select! {
                 read = connection.read() => read?,
                 asked = self.to_do.recv(), if leaving.is_none() => match asked {
-                    Some(Asked::Leave(left)) => {
+                    Some(Asked::Leave { confirmed }) => {
                         let now = std::time::Instant::now();
                         connection.session.disconnect(now).expect("a DISCONNECT");
-                        leaving = Some(left);
+                        leaving = Some(confirmed);
                     }
                     Some(asked) => self.ask(&mut connection, asked),
                     None => return Ok(End::Left),
@@ -282,24 +293,41 @@ impl Work {
 
     fn ask(&mut self, connection: &mut Connection, asked: Asked) {
         match asked {
-            Asked::Subscribe(mut subscription, confirmed) => {
-                let place = self.subscriptions.len();
-                subscription.id = place.to_string();
-                self.subscriptions.push(subscription);
+            Asked::Subscribe { destination, mode, confirmed } => {
+                let place = self.place(destination, mode);
+                self.subscriptions[place].goes_on = true;
                 self.unanswered.push((None, place, confirmed));
                 self.subscribe(connection, place);
+            }
+            Asked::Unsubscribe { destination, confirmed } => {
+                let known = self.subscriptions.iter_mut().find(|it| it.destination == destination);
+                let subscription = known.expect("a subscription");
+                subscription.goes_on = false;
+                let request = connection.session.unsubscribe(&subscription.id, Confirm::Receipt);
+                self.waiting.insert(request.expect("an UNSUBSCRIBE"), confirmed);
             }
             Asked::Send { destination, body, confirmed } => {
                 let message = NewMessage::to(&destination).with_body(body.as_bytes());
                 let request = connection.session.send(&message, Confirm::Receipt);
                 self.waiting.insert(request.expect("a SEND"), confirmed);
             }
-            Asked::Leave(_) => {}
+            Asked::Leave { .. } => {}
         }
     }
 
+    /// The place of the subscription to a destination, perhaps a new one.
+    fn place(&mut self, destination: Box<str>, mode: Mode) -> usize {
+        let known = self.subscriptions.iter().position(|it| it.destination == destination);
+        known.unwrap_or_else(|| {
+            let id = self.subscriptions.len().to_string();
+            let subscription = Subscription { id, destination, mode, token: None, goes_on: true };
+            self.subscriptions.push(subscription);
+            self.subscriptions.len() - 1
+        })
+    }
+
     fn subscribe(&mut self, connection: &mut Connection, place: usize) {
-        let Subscription { id, destination, mode, token } = &self.subscriptions[place];
+        let Subscription { id, destination, mode, token, .. } = &self.subscriptions[place];
         let mut new = NewSubscription::new(id, destination);
         match mode {
             Mode::Listen => {}
@@ -322,10 +350,8 @@ impl Work {
     }
 
     fn confirmed(&mut self, request: Request) {
-        if request.command() == Command::Send {
-            let confirmed = self.waiting.remove(&request).expect("it was asked for once");
+        if let Some(confirmed) = self.waiting.remove(&request) {
             confirmed.send(()).ok();
-            return;
         }
         for (_, _, confirmed) in self.unanswered.extract_if(.., |it| it.0 == Some(request)) {
             // Whoever has given up waiting need not know.

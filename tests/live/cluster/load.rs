@@ -179,7 +179,9 @@ async fn clients(cluster: &Cluster, count: usize, destination: &str, mode: Mode)
 async fn publishers(cluster: &Cluster, destination: &str) -> Vec<Publisher> {
     let mut publishers = Vec::new();
     for number in 0..PUBLISHERS {
-        publishers.push(Publisher::start(cluster, number.to_string(), destination).await);
+        publishers.push(
+            Publisher::start(cluster.balancer.address, number.to_string(), destination).await,
+        );
     }
     publishers
 }

@@ -26,6 +26,7 @@ mod publisher;
 mod queues;
 mod random;
 mod rooms;
+mod turns;
 mod upstreams;
 #[path = "../../../benches/load/src/websocket.rs"]
 #[allow(
@@ -43,10 +44,11 @@ macro_rules! with_each_engine {
         #[cfg(feature = $needs)]
         mod $engine {
             use crate::counts::$engine::KIND;
-            use crate::{faults, queues, rooms, upstreams};
+            use crate::{faults, queues, rooms, turns, upstreams};
 
             with_each_engine! { tests $needs:
                 one_room_on_all_nodes = rooms::one_room_on_all_nodes,
+                one_listener_after_the_other = turns::one_listener_after_the_other,
                 one_queue_on_all_nodes = queues::one_queue_on_all_nodes,
                 a_node_that_is_killed = faults::a_node_that_is_killed,
                 connections_that_are_cut = faults::connections_that_are_cut,

@@ -1,13 +1,14 @@
 //! Clients that publish until they are told to stop.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::task::JoinHandle;
 
 use crate::client::{Client, PATIENCE};
-use crate::cluster::{Cluster, until};
+use crate::cluster::until;
 
 /// How many messages of a publisher wait to be confirmed.
 const WINDOW: usize = 4;
@@ -37,8 +38,9 @@ pub(crate) struct Published {
 }
 
 impl Publisher {
-    pub(crate) async fn start(cluster: &Cluster, name: String, destination: &str) -> Self {
-        let client = Client::connect(cluster.balancer.address).await;
+    /// One that is connected to this address.
+    pub(crate) async fn start(address: SocketAddr, name: String, destination: &str) -> Self {
+        let client = Client::connect(address).await;
         let state = Arc::new(State::default());
         let published = Published {
             name: name.clone(),
