@@ -2,6 +2,7 @@
 
 mod address;
 mod course;
+mod doubt;
 mod filling;
 mod holding;
 mod link;

@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -15,6 +14,7 @@ use super::super::{
     BrokerError, BrokerOptions, Destination, DestinationRules, Message, Outcome, Router, Settle,
     Subscriber, SubscriberId, Turn,
 };
+use super::doubt::Doubt;
 use super::stream;
 use super::subject::Subjects;
 use super::waiting::Waiting;
@@ -38,16 +38,14 @@ pub(super) struct Node {
     /// The streams that keep history: each that of the topics below a prefix.
     topic_streams: Vec<(String, Config)>,
     queues: Mutex<HashMap<Destination, Arc<Local>>>,
+    /// What came from queues and may have come before.
+    pub(super) doubt: Doubt,
     waiting: Waiting,
 }
 
 /// What this node knows of a queue that it consumes from.
 pub(super) struct Local {
     pub(super) consumers: Consumers<u64>,
-    /// The highest place in the stream of a message that came here.
-    highest: AtomicU64,
-    /// What it was when the connection was lost.
-    doubtful: AtomicU64,
 }
 
 /// What NATS is called in errors.
@@ -75,6 +73,7 @@ impl Node {
             rules,
             prefixes,
             queues: Mutex::default(),
+            doubt: Doubt::default(),
             waiting: Waiting::default(),
         }
     }
@@ -204,7 +203,6 @@ impl Node {
     pub(super) fn queues_lost(&self) {
         self.queues.lock().retain(|_, queue| {
             queue.consumers.lost();
-            queue.doubtful.store(queue.highest.load(Ordering::Relaxed), Ordering::Relaxed);
             !queue.consumers.is_empty()
         });
     }
@@ -228,19 +226,7 @@ fn topic_streams(
 
 impl Local {
     fn new() -> Self {
-        let (highest, doubtful) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { consumers: Consumers::new(), highest, doubtful }
-    }
-
-    /// A message has come from this place in the stream, which JetStream says it has handed out so
-    /// often. Returns how often it may have been handed out before.
-    ///
-    /// After a crash JetStream may have forgotten what it had handed out: then whatever can have come
-    /// here before, or to another node before that, counts as handed out.
-    pub(super) fn attempts(&self, place: u64, delivered: u32) -> u32 {
-        self.highest.fetch_max(place, Ordering::Relaxed);
-        let doubtful = place <= self.doubtful.load(Ordering::Relaxed);
-        delivered.saturating_sub(1).max(doubtful.into())
+        Self { consumers: Consumers::new() }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{message, stream};
 /// A queue that has consumers on this node: asks JetStream for as many messages as they have credit
 /// for.
 struct Queue {
+    node: Arc<Node>,
     client: Client,
     destination: Destination,
     local: Arc<Local>,
@@ -50,6 +51,7 @@ pub(super) async fn consume(
         node.upstreams.stopped(&destination);
         return;
     };
+    node.doubt.opened(stream.cached_info().state.last_sequence);
     let name = match stream::consumer(&node, &stream, &destination).await {
         Ok(name) => name,
         Err(error) => {
@@ -61,6 +63,7 @@ pub(super) async fn consume(
     let Ok(messages) = client.subscribe(inbox.clone()).await else { return };
     node.upstreams.listening(&destination);
     let mut queue = Queue {
+        node: Arc::clone(&node),
         next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", node.queue_stream.name),
         destination,
         local,
@@ -135,7 +138,7 @@ impl Queue {
             let (headers, payload) = (arrived.headers.as_ref(), &arrived.payload);
             let (message, _) = message::message(self.destination.clone(), headers, payload);
             let (place, delivered) = place(&self.client, arrived);
-            let attempts = self.local.attempts(place, delivered);
+            let attempts = self.node.doubt.earlier_attempts(place, delivered);
             self.local.consumers.arrived(self.last, message.into_shared(), attempts);
         }
     }

@@ -128,6 +128,7 @@ impl Task {
 impl<'a> Exchange<'a> {
     fn new(task: &'a mut Task, link: Link) -> Self {
         let (node, streams) = (Arc::clone(&task.node), Arc::new(Streams::new(link.client.clone())));
+        node.doubt.connected(link.client.server_info().server_id);
         Self {
             task,
             link,
