@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::super::{BrokerError, Completer, Destination, Outcome, Subscriber, SubscriberId};
+use super::super::{
+    BrokerError, Completer, Destination, Outcome, Router, Subscriber, SubscriberId, Turn,
+};
 
 /// The subscriptions of a node at its engine: one for each destination that anybody here listens to,
 /// however many do.
@@ -52,6 +54,8 @@ struct Upstream {
 #[derive(Debug)]
 struct Waiting {
     who: SubscriberId,
+    /// What it is to be added to the router for, if to that.
+    routed: Option<Destination>,
     since: Instant,
     completer: Completer,
 }
@@ -73,6 +77,35 @@ impl Upstreams {
     /// Notes that somebody listens, if that is not known. The outcome is complete once the engine
     /// sends what is published.
     pub(in super::super) fn join(&self, destination: &Destination, who: &Subscriber) -> Outcome {
+        self.add(destination, who, None)
+    }
+
+    /// As [`join`](Self::join), and adds the subscriber to a router, for what it has subscribed to:
+    /// when the engine sends, and not before. What still comes by a subscription that is about to
+    /// end, since its last listener has just left, would be followed by a hole.
+    pub(in super::super) fn join_router(
+        &self,
+        destination: &Destination,
+        routed: &Destination,
+        subscriber: Subscriber,
+        router: &Router,
+        turn: &mut Turn,
+    ) -> Outcome {
+        let mut outcome = self.add(destination, &subscriber, Some(routed));
+        if outcome.take_ready().is_none() {
+            return outcome;
+        }
+        // It counts as a listener, so that the engine goes on.
+        router.subscribe(routed, subscriber, turn);
+        Outcome::done()
+    }
+
+    fn add(
+        &self,
+        destination: &Destination,
+        who: &Subscriber,
+        routed: Option<&Destination>,
+    ) -> Outcome {
         let state = &mut *self.state.lock();
         let upstream = state.upstreams.entry(destination.clone()).or_default();
         upstream.listeners.insert(who.id, who.clone());
@@ -81,7 +114,8 @@ impl Upstreams {
         }
         let (completer, outcome) = Outcome::pending();
         let since = Instant::now();
-        upstream.waiting.push(Waiting { who: who.id, since, completer });
+        let routed = routed.cloned();
+        upstream.waiting.push(Waiting { who: who.id, routed, since, completer });
         state.waits.push_back((since, destination.clone()));
         self.look_at(state, destination);
         outcome
@@ -93,6 +127,7 @@ impl Upstreams {
         let state = &mut *self.state.lock();
         let Some(upstream) = state.upstreams.get_mut(destination) else { return true };
         upstream.listeners.remove(&who);
+        upstream.waiting.retain(|waiting| waiting.who != who);
         if !upstream.listeners.is_empty() {
             return false;
         }
@@ -109,6 +144,31 @@ impl Upstreams {
         for waiting in self.enter(destination, Stage::On) {
             waiting.completer.complete(Ok(()));
         }
+    }
+
+    /// As [`listening`](Self::listening): those who [wait for it](Self::join_router) join the router.
+    pub(in super::super) fn listening_with(
+        &self,
+        destination: &Destination,
+        router: &Router,
+        turn: &mut Turn,
+    ) {
+        for Waiting { who, routed, completer, .. } in self.enter(destination, Stage::On) {
+            if let Some(routed) = routed
+                && let Some(subscriber) = self.listener(destination, who)
+            {
+                router.subscribe(&routed, subscriber, turn);
+                // It may have left in between, and found nothing to leave.
+                if self.listener(destination, who).is_none() {
+                    router.unsubscribe(&routed, who);
+                }
+            }
+            completer.complete(Ok(()));
+        }
+    }
+
+    fn listener(&self, destination: &Destination, who: SubscriberId) -> Option<Subscriber> {
+        self.state.lock().upstreams.get(destination)?.listeners.get(&who).cloned()
     }
 
     /// The engine refuses the subscription: so is everybody who waits for it, and who was confirmed
@@ -267,223 +327,4 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use crate::session::{Delivery, SubscriptionKey};
-
-    use super::super::super::{Outlet, Taken};
-    use super::*;
-
-    /// What a connection was told.
-    #[derive(Default)]
-    struct Told(Mutex<Vec<BrokerError>>);
-
-    impl Outlet for Told {
-        fn deliver(&self, _: SubscriptionKey, _: &[Delivery], _: Instant) -> Taken {
-            Taken::Gone
-        }
-
-        fn refuse(&self, _: SubscriptionKey, error: &BrokerError) {
-            self.0.lock().push(error.clone());
-        }
-    }
-
-    fn room(number: u32) -> Destination {
-        format!("/topic/room/{number}").parse().unwrap()
-    }
-
-    fn id(connection: u64) -> SubscriberId {
-        SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) }
-    }
-
-    fn who(connection: u64) -> Subscriber {
-        Subscriber::new(id(connection), Arc::new(Told::default()))
-    }
-
-    fn next(upstreams: &Upstreams) -> Option<Change> {
-        upstreams.state.lock().next_change()
-    }
-
-    #[test]
-    fn a_thousand_listeners_are_one_subscription() {
-        let upstreams = Upstreams::default();
-        let mut outcomes: Vec<_> =
-            (0..1_000).map(|one| upstreams.join(&room(5), &who(one))).collect();
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
-        assert_eq!(next(&upstreams), None);
-        assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready().is_none()));
-        #[cfg(feature = "rabbitmq")]
-        assert!(upstreams.is_awaited(&room(5)));
-        upstreams.listening(&room(5));
-        #[cfg(feature = "rabbitmq")]
-        assert!(!upstreams.is_awaited(&room(5)));
-        assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
-        assert_eq!(upstreams.join(&room(5), &who(1_000)).take_ready(), Some(Ok(())));
-        for who in 0..1_000 {
-            upstreams.leave(&room(5), id(who));
-            assert_eq!(next(&upstreams), None);
-        }
-        upstreams.leave(&room(5), id(1_000));
-        assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
-        upstreams.stopped(&room(5));
-        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
-    }
-
-    #[test]
-    fn nobody_counts_twice() {
-        let upstreams = Upstreams::default();
-        let mut outcomes = [upstreams.join(&room(5), &who(1)), upstreams.join(&room(5), &who(1))];
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
-        upstreams.listening(&room(5));
-        assert!(outcomes.iter_mut().all(|outcome| outcome.take_ready() == Some(Ok(()))));
-        drop(upstreams.join(&room(5), &who(2)));
-        // Nor does who was never there.
-        for who in [1, 1, 3] {
-            assert!(!upstreams.leave(&room(5), id(who)));
-        }
-        assert_eq!(next(&upstreams), None);
-        upstreams.leave(&room(5), id(2));
-        assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
-    }
-
-    #[test]
-    fn who_comes_back_while_it_stops_is_listened_for_again() {
-        let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(5), &who(1)));
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
-        upstreams.listening(&room(5));
-        upstreams.leave(&room(5), id(1));
-        assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
-        let mut again = upstreams.join(&room(5), &who(1));
-        assert_eq!(next(&upstreams), None);
-        upstreams.stopped(&room(5));
-        assert_eq!(again.take_ready(), None);
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
-        upstreams.listening(&room(5));
-        assert_eq!(again.take_ready(), Some(Ok(())));
-    }
-
-    #[test]
-    fn who_leaves_before_it_began_is_stopped_afterwards() {
-        let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(5), &who(1)));
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(5))));
-        upstreams.leave(&room(5), id(1));
-        assert_eq!(next(&upstreams), None);
-        upstreams.listening(&room(5));
-        assert_eq!(next(&upstreams), Some(Change::Stop(room(5))));
-    }
-
-    #[test]
-    fn after_a_loss_all_that_is_wanted_is_asked_for_again() {
-        let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(1), &who(1)));
-        let mut unconfirmed = upstreams.join(&room(2), &who(1));
-        drop(upstreams.join(&room(3), &who(1)));
-        while next(&upstreams).is_some() {}
-        upstreams.listening(&room(1));
-        upstreams.listening(&room(3));
-        upstreams.leave(&room(3), id(1));
-        upstreams.lost();
-        let mut changes: Vec<_> = std::iter::from_fn(|| next(&upstreams)).collect();
-        changes.sort_by_key(|change| format!("{change:?}"));
-        assert_eq!(changes, [Change::Listen(room(1)), Change::Listen(room(2))]);
-        assert_eq!(unconfirmed.take_ready(), None);
-        upstreams.listening(&room(2));
-        assert_eq!(unconfirmed.take_ready(), Some(Ok(())));
-    }
-
-    #[test]
-    fn a_refusal_reaches_all_who_wait() {
-        let upstreams = Upstreams::default();
-        let mut outcomes = [upstreams.join(&room(1), &who(1)), upstreams.join(&room(1), &who(2))];
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
-        upstreams.refused(&room(1), &BrokerError::Closed);
-        for outcome in &mut outcomes {
-            assert_eq!(outcome.take_ready(), Some(Err(BrokerError::Closed)));
-        }
-        // Nobody asks for ever; the next one who comes does, and so does another connection.
-        assert_eq!(next(&upstreams), None);
-        assert!(!upstreams.leave(&room(1), id(1)));
-        let mut third = upstreams.join(&room(1), &who(3));
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
-        upstreams.refused(&room(1), &BrokerError::Closed);
-        assert_eq!(third.take_ready(), Some(Err(BrokerError::Closed)));
-        upstreams.lost();
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
-        upstreams.refused(&room(1), &BrokerError::Closed);
-        assert!(!upstreams.leave(&room(1), id(2)));
-        assert!(upstreams.leave(&room(1), id(3)));
-        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
-    }
-
-    #[test]
-    fn who_was_confirmed_is_told_of_a_refusal_once() {
-        let upstreams = Upstreams::default();
-        let (told, waits) = (Arc::new(Told::default()), Arc::new(Told::default()));
-        let confirmed = Subscriber::new(id(1), told.clone());
-        drop(upstreams.join(&room(1), &confirmed));
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
-        upstreams.listening(&room(1));
-        upstreams.lost();
-        let mut waiting = upstreams.join(&room(1), &Subscriber::new(id(2), waits.clone()));
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
-        upstreams.refused(&room(1), &BrokerError::Closed);
-        assert_eq!(*told.0.lock(), [BrokerError::Closed]);
-        assert_eq!(waiting.take_ready(), Some(Err(BrokerError::Closed)));
-        assert_eq!(*waits.0.lock(), []);
-        // Both are taken back as if nothing had been.
-        assert!(!upstreams.leave(&room(1), id(1)));
-        assert!(upstreams.leave(&room(1), id(2)));
-        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
-    }
-
-    #[test]
-    fn who_is_refused_after_leaving_leaves_nothing() {
-        let upstreams = Upstreams::default();
-        drop(upstreams.join(&room(1), &who(1)));
-        assert_eq!(next(&upstreams), Some(Change::Listen(room(1))));
-        assert!(!upstreams.leave(&room(1), id(1)));
-        upstreams.refused(&room(1), &BrokerError::Closed);
-        assert_eq!((next(&upstreams), upstreams.count()), (None, 0));
-    }
-
-    #[test]
-    fn who_waits_too_long_is_refused_and_leaves_nothing() {
-        const AWAY: BrokerError = BrokerError::Unavailable { engine: "an engine" };
-        let (upstreams, began) = (Upstreams::default(), Instant::now());
-        let mut outcomes = [upstreams.join(&room(1), &who(1)), upstreams.join(&room(2), &who(1))];
-        while next(&upstreams).is_some() {}
-        upstreams.listening(&room(2));
-        upstreams.expire("an engine", began);
-        assert_eq!(outcomes[0].take_ready(), None);
-        upstreams.expire("an engine", Instant::now() + TIME);
-        assert_eq!(outcomes.each_mut().map(Outcome::take_ready), [Some(Err(AWAY)), Some(Ok(()))]);
-        // It was asked for, and whoever comes next waits for the same.
-        let mut later = upstreams.join(&room(1), &who(2));
-        upstreams.listening(&room(1));
-        assert_eq!(later.take_ready(), Some(Ok(())));
-        assert!(!upstreams.leave(&room(1), id(1)));
-        assert_eq!(next(&upstreams), None);
-        upstreams.leave(&room(1), id(2));
-        assert_eq!(next(&upstreams), Some(Change::Stop(room(1))));
-        // With an engine that is away nothing is left.
-        let mut away = upstreams.join(&room(3), &who(1));
-        upstreams.expire("an engine", Instant::now() + TIME);
-        assert_eq!(away.take_ready(), Some(Err(AWAY)));
-        assert_eq!((next(&upstreams), upstreams.count()), (None, 2));
-    }
-
-    #[tokio::test]
-    async fn the_task_is_woken() {
-        let upstreams = Arc::new(Upstreams::default());
-        let waiting = {
-            let upstreams = Arc::clone(&upstreams);
-            tokio::spawn(async move { upstreams.change().await })
-        };
-        tokio::task::yield_now().await;
-        drop(upstreams.join(&room(1), &who(1)));
-        assert_eq!(waiting.await.unwrap(), Change::Listen(room(1)));
-    }
-}
+mod tests;

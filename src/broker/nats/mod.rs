@@ -16,7 +16,6 @@ mod stream;
 mod streams;
 mod subject;
 mod task;
-mod waiting;
 
 use std::sync::Arc;
 use std::time::Instant;

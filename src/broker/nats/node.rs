@@ -17,7 +17,6 @@ use super::super::{
 use super::doubt::Doubt;
 use super::stream;
 use super::subject::Subjects;
-use super::waiting::Waiting;
 
 /// What the broker and its task share.
 pub(super) struct Node {
@@ -40,7 +39,6 @@ pub(super) struct Node {
     queues: Mutex<HashMap<Destination, Arc<Local>>>,
     /// What came from queues and may have come before.
     pub(super) doubt: Doubt,
-    waiting: Waiting,
 }
 
 /// What this node knows of a queue that it consumes from.
@@ -74,7 +72,6 @@ impl Node {
             prefixes,
             queues: Mutex::default(),
             doubt: Doubt::default(),
-            waiting: Waiting::default(),
         }
     }
 
@@ -127,28 +124,23 @@ impl Node {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> Outcome {
-        if subscriber.history.is_some() {
-            return self.waiting.join(topic, subscriber, self, turn);
-        }
-        self.router.subscribe(topic, subscriber.clone(), turn);
-        self.upstreams.join(topic, &subscriber)
+        self.upstreams.join_router(topic, topic, subscriber, &self.router, turn)
     }
 
     /// Removes a subscriber from a topic or a pattern.
     pub(super) fn unsubscribe(&self, topic: &Destination, subscriber: SubscriberId) {
-        self.waiting.leave(topic, subscriber);
-        self.router.unsubscribe(topic, subscriber);
         self.upstreams.leave(topic, subscriber);
+        self.router.unsubscribe(topic, subscriber);
     }
 
     /// What is published to a topic or a pattern comes from now on, and what was kept is there.
     pub(super) fn listening(&self, topic: &Destination) {
-        self.waiting.end(topic, self);
+        let mut turn = Turn::new(Instant::now());
+        self.upstreams.listening_with(topic, &self.router, &mut turn);
     }
 
     /// NATS refuses a subscription.
     pub(super) fn refuse(&self, topic: &Destination, error: &BrokerError) {
-        self.waiting.forget(topic);
         self.router.forget(topic);
         self.upstreams.refused(topic, error);
     }

@@ -66,7 +66,7 @@ async fn listen(
             }
         };
         shared.gaps.lock().bound(&destination);
-        shared.exchanges.upstreams.listening(&destination);
+        shared.exchanges.listening(&destination);
         loop {
             tokio::select! {
                 message = queue.next() => match message {

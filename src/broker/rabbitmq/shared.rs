@@ -62,14 +62,18 @@ impl Audience {
         subscriber: Subscriber,
         turn: &mut Turn,
     ) -> Outcome {
-        let outcome = self.upstreams.join(destination, &subscriber);
-        self.router.subscribe(destination, subscriber, turn);
-        outcome
+        self.upstreams.join_router(destination, destination, subscriber, &self.router, turn)
+    }
+
+    /// RabbitMQ sends what is published there from now on.
+    pub(super) fn listening(&self, destination: &Destination) {
+        let mut turn = Turn::new(Instant::now());
+        self.upstreams.listening_with(destination, &self.router, &mut turn);
     }
 
     pub(super) fn leave(&self, destination: &Destination, subscriber: SubscriberId) {
-        self.router.unsubscribe(destination, subscriber);
         self.upstreams.leave(destination, subscriber);
+        self.router.unsubscribe(destination, subscriber);
     }
 }
 

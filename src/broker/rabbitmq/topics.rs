@@ -61,7 +61,7 @@ impl<'a> Topics<'a> {
                     return Ok(());
                 }
                 self.shared.gaps.lock().bound(&destination);
-                topics.listening(&destination);
+                self.shared.topics.listening(&destination);
             }
             Change::Stop(destination) => {
                 self.unbind(&destination).await?;

@@ -162,12 +162,7 @@ impl Listener {
             }
             let first = window.and_then(|window| window.first).or(Some(id));
             let complete = window.is_some_and(|window| window.complete);
-            self.node.windows.set(
-                room,
-                Window { first, last: id, complete },
-                &self.node.router,
-                turn,
-            );
+            self.node.windows.set(room, Window { first, last: id, complete });
         }
         if let Some(token) = token {
             delivery = delivery.with_token(token);
@@ -187,7 +182,7 @@ impl Listener {
         if self.node.keeps_history(&room) {
             self.read_stream(&room, connection, turn).await?;
         }
-        self.node.rooms.listening(&room);
+        self.node.rooms.listening_with(&room, &self.node.router, turn);
         self.rooms.insert(room);
         Ok(())
     }
@@ -215,7 +210,7 @@ impl Listener {
             }
         }
         if let Ok(upstream) = glob.upstream() {
-            self.node.globs.listening(&upstream);
+            self.node.globs.listening_with(&upstream, &self.node.router, turn);
         }
         if !self.globs.contains(&glob) {
             self.globs.push(glob);
@@ -281,7 +276,7 @@ impl Listener {
         self.node.router.prepend(room, &older, gone.unwrap_or(now), now);
         let last = window.map_or(end, |window| window.last.max(end));
         let window = Window { first, last, complete: true };
-        self.node.windows.set(room, window, &self.node.router, turn);
+        self.node.windows.set(room, window);
         Ok(())
     }
 
@@ -321,7 +316,7 @@ impl Listener {
             // Something was there, and is gone.
             self.missed.rooms.insert(room.clone());
         }
-        self.node.windows.set(room, window, &self.node.router, turn);
+        self.node.windows.set(room, window);
         Ok(())
     }
 

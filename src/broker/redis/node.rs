@@ -188,23 +188,14 @@ impl Node {
         let glob =
             destination.is_pattern().then(|| Glob::of(destination).upstream()).transpose()?;
         if let Some(glob) = glob {
-            let outcome = self.globs.join(&glob, &subscriber);
-            self.router.subscribe(destination, subscriber, turn);
-            return Ok(outcome);
+            return Ok(self.globs.join_router(&glob, destination, subscriber, &self.router, turn));
         }
-        if subscriber.history.is_some() {
-            // While Redis has not confirmed, it is not known what this node will have missed.
-            let confirmed = self.rooms.join(destination, &subscriber).take_ready().is_some();
-            return Ok(self.windows.join(destination, subscriber, confirmed, &self.router, turn));
-        }
-        let outcome = self.rooms.join(destination, &subscriber);
         if kind == Kind::Temporary {
             // Who is asked next may reply before Redis has confirmed.
             let confirmed = Mutex::new(Some(self.rooms.join(destination, &subscriber)));
             drop(self.push(vec![Step::Await(confirmed)], turn.now()));
         }
-        self.router.subscribe(destination, subscriber, turn);
-        Ok(outcome)
+        Ok(self.rooms.join_router(destination, destination, subscriber, &self.router, turn))
     }
 
     pub(super) fn unsubscribe(
@@ -218,21 +209,18 @@ impl Node {
                 queue.consumers.dispatch(turn.now());
             }
         } else if destination.is_pattern() {
-            self.router.unsubscribe(destination, subscriber);
             self.globs.leave(&Glob::of(destination).upstream()?, subscriber);
-        } else {
-            self.windows.leave(destination, subscriber);
             self.router.unsubscribe(destination, subscriber);
+        } else {
             self.rooms.leave(destination, subscriber);
+            self.router.unsubscribe(destination, subscriber);
         }
         Ok(())
     }
 
     /// Redis refuses a subscription to a destination.
     pub(super) fn refuse_room(&self, room: &Destination, reason: &str) {
-        let error = refused(room, reason);
-        self.windows.refuse(room, &error);
-        self.rooms.refused(room, &error);
+        self.rooms.refused(room, &refused(room, reason));
     }
 
     /// Redis refuses a subscription to a glob.
