@@ -55,7 +55,7 @@ struct Upstream {
 struct Waiting {
     who: SubscriberId,
     /// What it is to be added to the router for, if to that.
-    routed: Option<Destination>,
+    to: Option<Destination>,
     since: Instant,
     completer: Completer,
 }
@@ -86,17 +86,17 @@ impl Upstreams {
     pub(in super::super) fn join_router(
         &self,
         destination: &Destination,
-        routed: &Destination,
+        to: &Destination,
         subscriber: Subscriber,
         router: &Router,
         turn: &mut Turn,
     ) -> Outcome {
-        let mut outcome = self.add(destination, &subscriber, Some(routed));
+        let mut outcome = self.add(destination, &subscriber, Some(to));
         if outcome.take_ready().is_none() {
             return outcome;
         }
         // It counts as a listener, so that the engine goes on.
-        router.subscribe(routed, subscriber, turn);
+        router.subscribe(to, subscriber, turn);
         Outcome::done()
     }
 
@@ -104,7 +104,7 @@ impl Upstreams {
         &self,
         destination: &Destination,
         who: &Subscriber,
-        routed: Option<&Destination>,
+        to: Option<&Destination>,
     ) -> Outcome {
         let state = &mut *self.state.lock();
         let upstream = state.upstreams.entry(destination.clone()).or_default();
@@ -114,8 +114,8 @@ impl Upstreams {
         }
         let (completer, outcome) = Outcome::pending();
         let since = Instant::now();
-        let routed = routed.cloned();
-        upstream.waiting.push(Waiting { who: who.id, routed, since, completer });
+        let to = to.cloned();
+        upstream.waiting.push(Waiting { who: who.id, to, since, completer });
         state.waits.push_back((since, destination.clone()));
         self.look_at(state, destination);
         outcome
@@ -153,14 +153,14 @@ impl Upstreams {
         router: &Router,
         turn: &mut Turn,
     ) {
-        for Waiting { who, routed, completer, .. } in self.enter(destination, Stage::On) {
-            if let Some(routed) = routed
+        for Waiting { who, to, completer, .. } in self.enter(destination, Stage::On) {
+            if let Some(to) = to
                 && let Some(subscriber) = self.listener(destination, who)
             {
-                router.subscribe(&routed, subscriber, turn);
+                router.subscribe(&to, subscriber, turn);
                 // It may have left in between, and found nothing to leave.
                 if self.listener(destination, who).is_none() {
-                    router.unsubscribe(&routed, who);
+                    router.unsubscribe(&to, who);
                 }
             }
             completer.complete(Ok(()));
