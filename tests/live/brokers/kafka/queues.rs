@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use stompbox::broker::{Broker, KafkaBroker, Message, Outcome, Settle, Settlement, Turn};
 use stompbox::testkit::Received;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, url};
 use crate::listener::{Listener, PATIENCE, publish, send, texts, unique};
-use crate::{node, url};
+use crate::node;
 
 fn queue() -> String {
     format!("/queue/{}", unique("work"))
@@ -72,8 +72,8 @@ async fn a_queue_is_one_queue_on_two_nodes() {
         if round >= 20 && done.iter().all(|count| *count > 0) {
             break;
         }
-        let send = |client| send_as(&nodes[0], client, &queue, &format!("{client}-{round}"));
-        for outcome in (0..CLIENTS).map(send).collect::<Vec<_>>() {
+        let publish = |client| send_as(&nodes[0], client, &queue, &format!("{client}-{round}"));
+        for outcome in (0..CLIENTS).map(publish).collect::<Vec<_>>() {
             outcome.await.unwrap();
         }
         let sent = (round + 1) * usize::try_from(CLIENTS).unwrap();
@@ -127,7 +127,7 @@ async fn what_a_node_that_is_gone_had_comes_to_another_and_nothing_is_skipped() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs kafka"]
 async fn what_was_confirmed_survives_a_crash_of_the_engine() {
-    let mut engine = Engine::start("kafka-queue-crash");
+    let engine = Engine::start("kafka-queue-crash");
     let node = node(&engine.url).await;
     let consumer = Listener::consumer(&node, "/queue/work", 10).await;
     for number in 0..100 {
