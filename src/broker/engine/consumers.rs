@@ -360,7 +360,7 @@ impl<K: Copy> Consumers<K> {
 }
 
 /// For an engine that the task of the queue tells of everything.
-#[cfg(any(feature = "nats", feature = "rabbitmq", test))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", test))]
 impl<K: Copy> Consumers<K> {
     /// How many messages all consumers together may hold.
     pub(in super::super) fn credit(&self) -> usize {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use stompbox::broker::{BrokerError, BrokerOptions, ConnectError, KafkaBroker};
 use stompbox::testkit::Received;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, setting, url};
 use crate::listener::{Listener, PATIENCE, publish, send};
-use crate::{node, url};
+use crate::node;
 
 const ROOM: &str = "/topic/a";
 const AWAY: BrokerError = BrokerError::Unavailable { engine: "Kafka" };
@@ -42,7 +42,7 @@ fn check(received: &[Received], confirmed: &[u64]) {
 }
 
 /// Does something to the engine while one node publishes and both listen.
-async fn under_load(engine: &mut Engine, fault: impl FnOnce(&mut Engine)) {
+async fn under_load(engine: &Engine, fault: impl FnOnce(&Engine)) {
     let (one, other) = (node(&engine.url).await, node(&engine.url).await);
     let listeners = [
         Listener::new(&one, ROOM).await,
@@ -72,8 +72,8 @@ async fn under_load(engine: &mut Engine, fault: impl FnOnce(&mut Engine)) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs kafka"]
 async fn what_was_confirmed_survives_a_crash_of_the_engine() {
-    let mut engine = Engine::start("kafka-crash");
-    under_load(&mut engine, |engine| {
+    let engine = Engine::start("kafka-crash");
+    under_load(&engine, |engine| {
         engine.kill();
         engine.start_again();
     })
@@ -83,8 +83,8 @@ async fn what_was_confirmed_survives_a_crash_of_the_engine() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs kafka"]
 async fn an_engine_that_hangs_is_survived() {
-    let mut engine = Engine::start("kafka-hang");
-    under_load(&mut engine, |engine| {
+    let engine = Engine::start("kafka-hang");
+    under_load(&engine, |engine| {
         engine.pause();
         std::thread::sleep(Duration::from_secs(10));
         engine.resume();
@@ -95,7 +95,7 @@ async fn an_engine_that_hangs_is_survived() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs kafka"]
 async fn without_an_engine_clients_are_answered_in_time_and_nothing_stays() {
-    let mut engine = Engine::start("kafka-away");
+    let engine = Engine::start("kafka-away");
     let node = node(&engine.url).await;
     let listener = Listener::new(&node, ROOM).await;
     publish(&node, ROOM, "before").await.unwrap();
@@ -134,7 +134,7 @@ async fn a_message_that_the_engine_does_not_take_is_refused_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs kafka"]
 async fn one_logs_in_by_sasl_and_the_login_is_shown_to_nobody() {
-    let address = std::env::var("KAFKA_SASL").expect("where Kafka asks for a login");
+    let address = setting("KAFKA_SASL");
     let with = |login: &str| format!("kafka://{login}@{address}");
     let secure = node(&with("login:secret")).await;
     let listener = Listener::new(&node(&url()).await, ROOM).await;

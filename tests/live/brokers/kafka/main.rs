@@ -11,6 +11,8 @@
 mod engine;
 mod faults;
 mod listener;
+#[path = "../program.rs"]
+mod program;
 mod programs;
 mod queues;
 mod topics;
@@ -18,10 +20,7 @@ mod topics;
 use stompbox::broker::{BrokerOptions, KafkaBroker};
 use stompbox::testkit::BrokerSuite;
 
-/// The URL of the Kafka that was started for the tests.
-fn url() -> String {
-    std::env::var("KAFKA_URL").expect("KAFKA_URL names a Kafka: tests/live/run brokers kafka")
-}
+use engine::url;
 
 fn options() -> BrokerOptions {
     BrokerOptions::default().rule("/topic/**,history=1000".parse().expect("a rule"))

@@ -10,8 +10,9 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use stompbox::broker::{Broker, BrokerError, HistoryRequest, KafkaBroker, Message, Turn};
 
+use crate::engine::url;
 use crate::listener::{Listener, PATIENCE, publish, texts, unique};
-use crate::{node, url};
+use crate::node;
 
 /// Another program at Kafka.
 struct Program(ClientConfig);
