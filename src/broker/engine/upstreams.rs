@@ -252,6 +252,7 @@ impl Upstreams {
     }
 
     /// Something to do, if there is something.
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(in super::super) fn try_change(&self) -> Option<Change> {
         self.state.lock().next_change()
     }
@@ -262,6 +263,7 @@ impl Upstreams {
     }
 
     /// Whether anybody here listens to a destination.
+    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(in super::super) fn is_wanted(&self, destination: &Destination) -> bool {
         let state = self.state.lock();
         state.upstreams.get(destination).is_some_and(|upstream| !upstream.listeners.is_empty())
