@@ -1,7 +1,9 @@
+use std::collections::HashSet;
+
 use lapin::message::Delivery as Message;
-use lapin::options::QueueBindOptions;
+use lapin::options::{BasicPublishOptions, QueueBindOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Connection};
+use lapin::{BasicProperties, Channel, Connection};
 
 use crate::session::Delivery;
 
@@ -10,6 +12,7 @@ use super::super::{Destination, Outcome, Turn};
 use super::address::{Address, TOPICS, topic_of};
 use super::private_queue::PrivateQueue;
 use super::properties::{earlier_deliveries, message_of};
+use super::publishing::confirming;
 use super::shared::{Shared, refusal};
 
 /// The topics that this node listens to: one queue of its own, bound for each destination and
@@ -22,6 +25,9 @@ pub(super) struct Topics<'a> {
     queue: PrivateQueue,
     /// Where it is bound: RabbitMQ refuses by closing the channel that it was asked over.
     binding: Option<Channel>,
+    /// Where it is bound no more, while messages of before may still be in the queue: up to the
+    /// [mark](Self::mark) behind them.
+    ending: HashSet<Destination>,
 }
 
 impl<'a> Topics<'a> {
@@ -30,7 +36,7 @@ impl<'a> Topics<'a> {
         connection: &'a Connection,
     ) -> lapin::Result<Self> {
         let queue = PrivateQueue::begin(connection).await?;
-        Ok(Self { shared, connection, queue, binding: None })
+        Ok(Self { shared, connection, queue, binding: None, ending: HashSet::new() })
     }
 
     /// Works until the connection is lost.
@@ -39,8 +45,9 @@ impl<'a> Topics<'a> {
             let worked = tokio::select! {
                 message = self.queue.next() => match message {
                     Some(message) => {
-                        let shared = self.shared;
-                        self.queue.deliver(message, |it, turn| route(shared, it, turn)).await
+                        let Self { shared, queue, ending, .. } = &mut self;
+                        let route = |it: &Message, turn: &mut Turn| route(shared, ending, it, turn);
+                        queue.deliver(message, route).await
                     }
                     None => return,
                 },
@@ -66,7 +73,11 @@ impl<'a> Topics<'a> {
             Change::Stop(destination) => {
                 self.unbind(&destination).await?;
                 self.shared.gaps.lock().unbound(&destination);
-                topics.stopped(&destination);
+                if self.mark(&destination).await? {
+                    self.ending.insert(destination);
+                } else {
+                    self.shared.topics.upstreams.stopped(&destination);
+                }
             }
         }
         Ok(())
@@ -90,16 +101,51 @@ impl<'a> Topics<'a> {
         Ok(())
     }
 
+    /// Puts a message of our own into the queue: what came by a binding that is gone stands before it.
+    /// Whoever subscribes anew must not get that, since what was published after it is not there.
+    /// Returns whether RabbitMQ permits it.
+    async fn mark(&mut self, destination: &Destination) -> lapin::Result<bool> {
+        let channel = self.binding().await?;
+        let (direct, queue) = (ShortString::default(), self.queue.name().clone());
+        let (options, body) = (BasicPublishOptions::default(), destination.as_str().as_bytes());
+        let publishing =
+            channel.basic_publish(direct, queue, options, body, BasicProperties::default());
+        let marked = match publishing.await {
+            Ok(confirming) => confirming.await.map(drop),
+            Err(error) => Err(error),
+        };
+        match marked {
+            Ok(()) => {
+                self.binding = Some(channel);
+                Ok(true)
+            }
+            Err(error) if refusal(destination, &error).is_some() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The channel, to be put back if it is still open.
     async fn binding(&mut self) -> lapin::Result<Channel> {
         match self.binding.take() {
             Some(channel) => Ok(channel),
-            None => self.connection.create_channel().await,
+            None => confirming(self.connection).await,
         }
     }
 }
 
-fn route(shared: &Shared, message: &Message, turn: &mut Turn) -> Outcome {
+fn route(
+    shared: &Shared,
+    ending: &mut HashSet<Destination>,
+    message: &Message,
+    turn: &mut Turn,
+) -> Outcome {
+    if message.exchange.as_str().is_empty() {
+        let marked = str::from_utf8(&message.data).ok().and_then(|it| it.parse().ok());
+        if let Some(destination) = marked.filter(|it| ending.remove(it)) {
+            shared.topics.upstreams.stopped(&destination);
+        }
+        return Outcome::done();
+    }
     let Some(topic) = topic_of(message.routing_key.as_str()) else { return Outcome::done() };
     let gap = shared.gaps.lock().take(&topic);
     // Not whether RabbitMQ has handed it over before: this queue is as old as its consumer.
