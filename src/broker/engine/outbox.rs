@@ -12,7 +12,8 @@ use super::super::{BrokerError, Completer, Outcome};
 /// It is bounded in bytes, and in time while the engine cannot be reached: what was asked for longer
 /// ago than [`OutboxLimits::time`] and waits to be sent, for the first time or again, is answered
 /// [`BrokerError::Unavailable`]; so is what comes when it is full. What was sent before and is given
-/// up then may have reached the engine all the same.
+/// up then may have reached the engine all the same. What is to be [kept](Self::keep) is not given up
+/// by time.
 #[derive(Debug)]
 pub(in super::super) struct Outbox<T> {
     state: Mutex<State<T>>,
@@ -56,8 +57,14 @@ struct Entry<T> {
     bytes: usize,
     since: Instant,
     again: bool,
-    completer: Completer,
+    /// Whether it stays when it has waited too long.
+    kept: bool,
+    /// `None` once its outcome is complete.
+    completer: Option<Completer>,
 }
+
+/// What is given up, `None` if it is kept, and who waits for it.
+type Expired<T> = (Option<T>, Option<Completer>);
 
 impl Default for OutboxLimits {
     /// 64 MiB, 10 s.
@@ -74,6 +81,18 @@ impl<T: Clone> Outbox<T> {
 
     /// Appends something of so many bytes. The outcome is complete when the engine has confirmed it.
     pub(in super::super) fn push(&self, what: T, bytes: usize, now: Instant) -> Outcome {
+        self.append(what, bytes, now, false)
+    }
+
+    /// As [`push`](Self::push), for what can do without an answer of the engine: if it has waited too
+    /// long its outcome is complete, without an error, and it is sent all the same once the engine can
+    /// be reached. Only its bytes bound it then.
+    #[cfg(any(feature = "redis", test))]
+    pub(in super::super) fn keep(&self, what: T, bytes: usize, now: Instant) -> Outcome {
+        self.append(what, bytes, now, true)
+    }
+
+    fn append(&self, what: T, bytes: usize, since: Instant, kept: bool) -> Outcome {
         let state = &mut *self.state.lock();
         if state.bytes.saturating_add(bytes) > self.limits.bytes {
             return BrokerError::Unavailable { engine: self.engine }.into();
@@ -82,7 +101,9 @@ impl<T: Clone> Outbox<T> {
         state.last += 1;
         state.bytes += bytes;
         let number = state.last;
-        state.waiting.push_back(Entry { number, what, bytes, since: now, again: false, completer });
+        let completer = Some(completer);
+        let entry = Entry { number, what, bytes, since, again: false, kept, completer };
+        state.waiting.push_back(entry);
         self.filled.notify_one();
         outcome
     }
@@ -116,8 +137,8 @@ impl<T: Clone> Outbox<T> {
             state.bytes -= entry.as_ref().map_or(0, |entry| entry.bytes);
             entry
         };
-        if let Some(entry) = answered {
-            entry.completer.complete(answer);
+        if let Some(completer) = answered.and_then(|entry| entry.completer) {
+            completer.complete(answer);
         }
     }
 
@@ -131,8 +152,8 @@ impl<T: Clone> Outbox<T> {
         self.filled.notify_one();
     }
 
-    /// Gives up what has waited too long for an engine that cannot be reached. Returns when this is
-    /// to be asked again.
+    /// Gives up what has waited too long for an engine that cannot be reached, and completes the
+    /// outcomes of what is kept. Returns when this is to be asked again.
     #[cfg(any(feature = "nats", feature = "rabbitmq", test))]
     pub(in super::super) fn expire(&self, now: Instant) -> Option<Instant> {
         self.expire_each(now, |_| ())
@@ -144,24 +165,39 @@ impl<T: Clone> Outbox<T> {
         now: Instant,
         given_up: impl Fn(&T),
     ) -> Option<Instant> {
-        let mut expired = Vec::new();
-        let next = {
-            let state = &mut *self.state.lock();
-            let time = self.limits.time;
-            let old = |entry: &Entry<T>| now.saturating_duration_since(entry.since) >= time;
-            while state.waiting.front().is_some_and(old)
-                && let Some(entry) = state.waiting.pop_front()
-            {
-                state.bytes -= entry.bytes;
-                expired.push((entry.what, entry.completer));
+        let (expired, next) = self.take_expired(now);
+        for (what, completer) in expired.into_iter().rev() {
+            let answer = what.map_or(Ok(()), |what| {
+                given_up(&what);
+                Err(BrokerError::Unavailable { engine: self.engine })
+            });
+            if let Some(completer) = completer {
+                completer.complete(answer);
             }
-            state.waiting.front().and_then(|entry| entry.since.checked_add(time))
-        };
-        for (what, completer) in expired {
-            given_up(&what);
-            completer.complete(Err(BrokerError::Unavailable { engine: self.engine }));
         }
         next
+    }
+
+    /// What is given up, the last one first, each with who waits for it; and who waits for what is
+    /// kept.
+    fn take_expired(&self, now: Instant) -> (Vec<Expired<T>>, Option<Instant>) {
+        let state = &mut *self.state.lock();
+        let time = self.limits.time;
+        let old = |entry: &&Entry<T>| now.saturating_duration_since(entry.since) >= time;
+        let count = state.waiting.iter().take_while(old).count();
+        let old: Vec<_> = state.waiting.drain(..count).collect();
+        let next = state.waiting.front().and_then(|entry| entry.since.checked_add(time));
+        let mut expired = Vec::new();
+        for mut entry in old.into_iter().rev() {
+            if entry.kept {
+                expired.push((None, entry.completer.take()));
+                state.waiting.push_front(entry);
+            } else {
+                state.bytes -= entry.bytes;
+                expired.push((Some(entry.what), entry.completer));
+            }
+        }
+        (expired, next)
     }
 
     /// How many bytes are on their way.
@@ -224,6 +260,42 @@ mod tests {
         assert_eq!(given_up.get(), "b");
         assert_eq!(late.take_ready(), Some(Err(AWAY)));
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_answered_and_sent_nevertheless() {
+        let (outbox, now) = (outbox(), Instant::now());
+        let second = Duration::from_secs(1);
+        let mut outcomes = [
+            outbox.keep("ack", 1, now),
+            outbox.push("send", 1, now),
+            outbox.keep("nack", 1, now),
+            outbox.push("late", 1, now + second),
+        ];
+        assert_eq!(outbox.try_next().map(|item| item.what), Some("ack"));
+        outbox.lost();
+        let never = |what: &&str| assert_eq!(*what, "send", "it is not given up");
+        assert_eq!(outbox.expire_each(now + 5 * second, never), Some(now + 6 * second));
+        let answers = outcomes.each_mut().map(Outcome::take_ready);
+        assert_eq!(answers, [Some(Ok(())), Some(Err(AWAY)), Some(Ok(())), None]);
+        assert_eq!(outbox.bytes(), 3);
+        drop(outbox.push("last", 1, now + 6 * second));
+        assert_eq!(outbox.expire(now + 6 * second), Some(now + 11 * second), "for the last one");
+        assert_eq!(outcomes[3].take_ready(), Some(Err(AWAY)));
+        let sent: Vec<_> = std::iter::from_fn(|| outbox.try_next()).collect();
+        let order: Vec<_> = sent.iter().map(|item| (item.what, item.again)).collect();
+        assert_eq!(order, [("ack", true), ("nack", false), ("last", false)]);
+        for item in sent {
+            outbox.answer(item.number, Ok(()));
+        }
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_too() {
+        let (outbox, now) = (outbox(), Instant::now());
+        drop(outbox.push("a", 10, now));
+        assert_eq!(outbox.keep("b", 1, now).take_ready(), Some(Err(AWAY)));
     }
 
     #[tokio::test]

@@ -57,10 +57,13 @@ use stream_id::StreamId;
 ///
 /// An outcome is complete when Redis has answered. SENDs, ACKs and NACKs go there in the order of the
 /// calls, in one transaction for all that wait, which also notes how far the node has come: what was
-/// done when a connection is lost is not done twice. While Redis cannot be reached they are held for 10
-/// seconds, 64 MiB of them at the most, and then refused; a message whose ACK was refused comes again.
-/// Subscriptions are restored, and consumers keep the messages that they have; the first message of a
-/// destination where some may have been lost meanwhile says so
+/// done when a connection is lost is not done twice. While Redis cannot be reached they are held, 64 MiB
+/// of them at the most: SENDs and transactions for 10 seconds, and then they are refused, as they are if
+/// there is no room; messages that a refused transaction was to settle come again. ACKs and NACKs of
+/// their own are held until Redis is back; their outcome is complete after 10 seconds, and if there is
+/// no room for them, or the node ends before Redis is back, the messages come again. Subscriptions are
+/// restored, and consumers keep the messages that they have; the first message of a destination where
+/// some may have been lost meanwhile says so
 /// ([`Delivery::has_gap`](crate::session::Delivery::has_gap)).
 ///
 /// The names at Redis begin with `stompbox:`. A destination's channel is `stompbox:/topic/room/5`;
@@ -197,10 +200,12 @@ impl Broker for RedisBroker {
         }
     }
 
-    /// Complete when Redis has done it. If Redis cannot be reached in time, the messages come again.
+    /// Complete when Redis has done it. If Redis cannot be reached in time, it is complete when the
+    /// broker has taken note: a session waits for Redis no longer, and does not end. Redis is told when
+    /// it is back; else the messages come again.
     fn settle(&self, settle: Settle, turn: &mut Turn) -> Outcome {
         match self.node.check(&settle.destination) {
-            Ok(_) => self.node.push(self.node.settle(&settle, turn.now()), turn.now()),
+            Ok(_) => self.node.push_settled(self.node.settle(&settle, turn.now()), turn.now()),
             Err(error) => error.into(),
         }
     }

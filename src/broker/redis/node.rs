@@ -162,6 +162,25 @@ impl Node {
         }
     }
 
+    /// Has Redis told of what was settled. That it cannot be reached is no error for who has settled:
+    /// it is told when it can be, or, if there is no room for that, the messages come again.
+    pub(super) fn push_settled(&self, steps: Vec<Step>, now: Instant) -> Outcome {
+        if steps.is_empty() {
+            return Outcome::done();
+        }
+        let request = Request::new(steps);
+        let bytes = request.bytes();
+        let mut outcome = self.outbox.keep(request.clone(), bytes, now);
+        match outcome.take_ready() {
+            Some(Err(BrokerError::Unavailable { .. })) => {
+                self.queues.answered(&request, false);
+                Outcome::done()
+            }
+            Some(answer) => Outcome::ready(answer),
+            None => outcome,
+        }
+    }
+
     /// Settles what was delivered from a queue. Returns what Redis is to be told; from a topic there
     /// is nothing to settle.
     pub(super) fn settle(&self, settle: &Settle, now: Instant) -> Vec<Step> {
@@ -226,5 +245,58 @@ impl Node {
     /// Redis refuses a subscription to a glob.
     pub(super) fn refuse_glob(&self, upstream: &Destination, reason: &str) {
         self.globs.refused(upstream, &refused(upstream, reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::client;
+    use super::*;
+    use crate::broker::{Outlet, Taken};
+    use crate::session::{Delivery, SubscriptionKey};
+
+    struct Nobody;
+
+    impl Outlet for Nobody {
+        fn deliver(&self, _: SubscriptionKey, _: &[Delivery], _: Instant) -> Taken {
+            Taken::Written
+        }
+    }
+
+    /// A Redis that is not there is not asked.
+    fn node() -> Node {
+        Node::new(client("redis://127.0.0.1:1").unwrap(), BrokerOptions::default())
+    }
+
+    fn acknowledge() -> Vec<Step> {
+        vec![Step::Acknowledge("/queue/a".parse().unwrap(), vec!["1-1".parse().unwrap()])]
+    }
+
+    #[test]
+    fn who_settles_is_refused_nothing_while_redis_is_away() {
+        let (node, now) = (node(), Instant::now());
+        let mut settled = node.push_settled(acknowledge(), now);
+        let mut committed = node.push(acknowledge(), now);
+        assert_eq!(settled.take_ready(), None, "Redis may come back in time");
+        node.outbox.expire_each(now + OutboxLimits::default().time, |_| ());
+        assert_eq!(settled.take_ready(), Some(Ok(())));
+        let unavailable = BrokerError::Unavailable { engine: ENGINE };
+        assert_eq!(committed.take_ready(), Some(Err(unavailable)), "as a whole");
+        assert!(node.outbox.try_next().is_some() && node.outbox.try_next().is_none());
+    }
+
+    #[test]
+    fn what_finds_no_room_when_it_is_settled_is_to_be_found_again() {
+        let (node, now) = (node(), Instant::now());
+        let subscriber = Subscriber::new(
+            SubscriberId { connection: 1, subscription: SubscriptionKey::new(0, 0) },
+            Arc::new(Nobody),
+        );
+        let (queue, outcome) = node.queues.join(&"/queue/a".parse().unwrap(), &subscriber);
+        let bytes = OutboxLimits::default().bytes;
+        drop((outcome, node.outbox.push(Request::new(Vec::new()), bytes, now)));
+        assert!(!queue.take_stale());
+        assert_eq!(node.push_settled(acknowledge(), now).take_ready(), Some(Ok(())));
+        assert!(queue.take_stale());
     }
 }

@@ -204,7 +204,7 @@ impl Taking {
     /// Tells Redis what has settled itself.
     fn settle(&self) {
         // What becomes of it is noted where it is answered.
-        drop(self.node.push(self.queue.take_settled(), Instant::now()));
+        drop(self.node.push_settled(self.queue.take_settled(), Instant::now()));
     }
 
     /// Gives back what nobody here has credit for.

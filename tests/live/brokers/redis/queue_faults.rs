@@ -161,6 +161,40 @@ async fn what_a_transaction_did_not_settle_comes_again() {
     assert_eq!(bodies(&consumer.wait_for(4).await), ["0", "1", "0", "2"]);
 }
 
+/// Who acknowledges, and may not have asked for a receipt, must not lose its session for that. Redis
+/// is told when it is back.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs redis"]
+async fn what_is_settled_while_the_engine_hangs_is_settled_when_it_goes_on() {
+    let engine = Engine::start("queue-settled");
+    let node = Node::start(&engine.url).await;
+    let consumer = node.consume(QUEUE, 2).await;
+    for number in 0..2 {
+        node.publish(QUEUE, number.to_string()).await;
+    }
+    let received = consumer.wait_for(2).await;
+    engine.pause();
+    let began = Instant::now();
+    let acknowledged = node.acknowledge(&consumer, &received[..1]);
+    let reject = Node::settle(&consumer, &received[1..], Settlement::Rejected);
+    let rejected = node.broker.settle(reject, &mut Turn::new(began));
+    node.answer(acknowledged).await.expect("noted");
+    node.answer(rejected).await.expect("noted");
+    assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(node.broker.outgoing_bytes() > 0, "they wait for Redis");
+    engine.resume();
+    let again = consumer.wait_for(3).await;
+    assert_eq!((again[2].text(), again[2].attempt), ("1".to_owned(), 2));
+    let outcome = node.acknowledge(&consumer, &again[2..]);
+    node.answer(outcome).await.expect("acknowledged");
+    node.unsubscribe(QUEUE, consumer.id).await;
+    assert_eq!(node.broker.outgoing_bytes(), 0);
+    let other = Node::start(&engine.url).await;
+    let consumer = other.consume(QUEUE, 2).await;
+    node.publish(QUEUE, "end").await;
+    assert_eq!(bodies(&consumer.wait_for(1).await), ["end"], "nothing else is there");
+}
+
 /// The last consumer leaves while Redis is away: what it had is not kept from others by a node that
 /// lives on.
 #[tokio::test(flavor = "multi_thread")]
