@@ -92,13 +92,15 @@ async fn a_queue_is_one_queue_on_two_nodes() {
         }
     }
     // What one client has sent came in its order, but for what came again.
-    let mut last: HashMap<String, u64> = HashMap::new();
-    for it in consumers.iter().flat_map(|consumer| consumer.mailbox.received()) {
-        let text = it.text();
-        let (client, number) = text.split_once('-').unwrap();
-        let number = number.parse::<u64>().unwrap();
-        let before = last.insert(client.to_owned(), number);
-        assert!(it.attempt > 1 || before.is_none_or(|before| before < number), "{text}");
+    for consumer in &consumers {
+        let mut last: HashMap<String, u64> = HashMap::new();
+        for it in consumer.mailbox.received() {
+            let text = it.text();
+            let (client, number) = text.split_once('-').unwrap();
+            let number = number.parse::<u64>().unwrap();
+            let before = last.insert(client.to_owned(), number);
+            assert!(it.attempt > 1 || before.is_none_or(|before| before < number), "{text}");
+        }
     }
 }
 
