@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
@@ -12,7 +13,6 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
 use super::ending::Ending;
 use super::ledger::{Ledger, Note};
@@ -45,6 +45,12 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How many records are taken along before any of them is delivered.
 const TURN: usize = 64;
 
+/// How often a member tells that it is there, and hears what has become of the group.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// How long it may take to note that this node begins with a partition.
+const NOTED: Duration = Duration::from_secs(3);
+
 /// How long Kafka may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -59,7 +65,7 @@ impl Consuming {
             .set("auto.offset.reset", "earliest")
             .set("topic.metadata.refresh.interval.ms", "2000")
             .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "500")
+            .set("heartbeat.interval.ms", HEARTBEAT.as_millis().to_string())
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "100")
             .set("queued.max.messages.kbytes", (16 << 10).to_string());
@@ -97,7 +103,7 @@ impl Consuming {
                     }
                 }
                 () = queues.changed() => {}
-                () = sleep(idle) => {}
+                () = tokio::time::sleep(idle) => {}
             }
             let now = Instant::now();
             for queue in queues.take_touched() {
@@ -160,8 +166,13 @@ impl Consuming {
         let topic = topic.to_owned();
         let open = move || open(&node, &consumer, &topic, place);
         // If nobody knows, all may have been delivered.
-        let doubtful = spawn_blocking(open).await.ok().and_then(Result::ok).unwrap_or(i64::MAX);
-        Ledger::new(place.offset, doubtful)
+        let opened = spawn_blocking(open).await.ok().and_then(Result::ok);
+        let (doubtful, noted) = opened.unwrap_or((i64::MAX, false));
+        let mut ledger = Ledger::new(place.offset, doubtful);
+        if !noted {
+            ledger.commit_again();
+        }
+        ledger
     }
 
     /// Does what there is to do for a queue.
@@ -189,8 +200,9 @@ impl Consuming {
     }
 }
 
-/// Up to where the messages of a partition may have been delivered. Blocks.
-fn open(node: &Node, member: &Member, topic: &str, place: Place) -> KafkaResult<i64> {
+/// Up to where the messages of a partition may have been delivered, and whether it is noted that this
+/// node begins: not while partitions are being given to others. Blocks.
+fn open(node: &Node, member: &Member, topic: &str, place: Place) -> KafkaResult<(i64, bool)> {
     let Place { partition, offset } = place;
     let mut asked = TopicPartitionList::new();
     asked.add_partition(topic, partition);
@@ -198,6 +210,10 @@ fn open(node: &Node, member: &Member, topic: &str, place: Place) -> KafkaResult<
     let mut doubtful = 0;
     for committed in committed.elements() {
         if let Offset::Offset(_) = committed.offset() {
+            if !Note::is_clean(committed.metadata()) {
+                // Whoever had it may not have heard yet that it has it no more.
+                sleep(HEARTBEAT * 2);
+            }
             let here = Need { topic: topic.to_owned(), partition, offset };
             let end = node.asking.offsets(&[here], Offset::End)?;
             let end = end.first().map_or(i64::MAX, |end| end.offset);
@@ -206,9 +222,16 @@ fn open(node: &Node, member: &Member, topic: &str, place: Place) -> KafkaResult<
     }
     let mut list = TopicPartitionList::new();
     queues::add(&mut list, topic, partition, offset, Note::Open);
-    // Without it, what is delivered twice after a crash of this node is not marked.
-    drop(member.commit(&list, CommitMode::Sync));
-    Ok(doubtful)
+    // Without it, what is delivered twice after a crash of this node is not marked. It is refused for a
+    // moment while partitions are being given to members.
+    let deadline = Instant::now() + NOTED;
+    loop {
+        let noted = member.commit(&list, CommitMode::Sync).is_ok();
+        if noted || Instant::now() > deadline {
+            return Ok((doubtful, noted));
+        }
+        sleep(HEARTBEAT / 10);
+    }
 }
 
 impl ClientContext for Membership {}

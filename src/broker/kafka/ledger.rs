@@ -94,6 +94,11 @@ impl Note {
         }
     }
 
+    /// Whether whoever wrote it has given the partition back.
+    pub(super) fn is_clean(note: &str) -> bool {
+        note.starts_with("seen=")
+    }
+
     /// Up to where messages may have been delivered, of a partition with this note that ends there. A
     /// note that is none is of somebody else.
     pub(super) fn doubtful(note: &str, end: i64) -> i64 {

@@ -73,6 +73,11 @@ impl Engine {
         self.call(&["resume"]);
     }
 
+    /// A file in its folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Calls its script. Returns what that printed.
     pub(crate) fn call(&self, action: &[&str]) -> String {
         let [action, more @ ..] = action else { panic!("no action") };

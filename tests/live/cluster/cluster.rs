@@ -20,6 +20,9 @@ pub(crate) struct Kind {
     pub(crate) upstreams: fn(&Engine) -> usize,
     /// How many bytes the engine says that it has sent to its clients.
     pub(crate) sent_bytes: fn(&Engine) -> u64,
+    /// Whether each node reads all that is published, and so misses nothing; of a queue each node then
+    /// has some partitions, and what one client sends is in one of them.
+    pub(crate) reads_all: bool,
 }
 
 /// How many nodes there are.
@@ -34,7 +37,7 @@ pub(crate) struct Cluster {
     pub(crate) balancer: Balancer,
     /// What the nodes' broker can do.
     pub(crate) can: Capabilities,
-    kind: &'static Kind,
+    pub(crate) kind: &'static Kind,
     nodes: Vec<Option<Program>>,
     /// How many sockets each node had open before any but its first client had come.
     sockets: Vec<usize>,

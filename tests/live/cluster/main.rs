@@ -68,6 +68,7 @@ macro_rules! with_each_engine {
 }
 
 with_each_engine! {
+    kafka "kafka";
     nats "nats";
     rabbitmq "rabbitmq";
     redis "redis";

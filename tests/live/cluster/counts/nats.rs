@@ -2,7 +2,8 @@ use crate::cluster::Kind;
 use crate::engine::Engine;
 use crate::nats_monitor;
 
-pub(crate) const KIND: Kind = Kind { script: "nats", url: "NATS_URL", upstreams, sent_bytes };
+pub(crate) const KIND: Kind =
+    Kind { script: "nats", url: "NATS_URL", upstreams, sent_bytes, reads_all: false };
 
 /// The subjects of topics, each for each node, and the nodes that wait for messages of queues.
 fn upstreams(engine: &Engine) -> usize {

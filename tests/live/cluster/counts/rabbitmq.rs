@@ -2,7 +2,7 @@ use crate::cluster::Kind;
 use crate::engine::Engine;
 
 pub(crate) const KIND: Kind =
-    Kind { script: "rabbitmq", url: "RABBITMQ_AMQP", upstreams, sent_bytes };
+    Kind { script: "rabbitmq", url: "RABBITMQ_AMQP", upstreams, sent_bytes, reads_all: false };
 
 /// The bindings of topics, each for each node, and the nodes' consumers of queues.
 fn upstreams(engine: &Engine) -> usize {

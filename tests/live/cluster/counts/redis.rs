@@ -3,7 +3,8 @@ use std::process::Command;
 use crate::cluster::Kind;
 use crate::engine::Engine;
 
-pub(crate) const KIND: Kind = Kind { script: "redis", url: "REDIS_URL", upstreams, sent_bytes };
+pub(crate) const KIND: Kind =
+    Kind { script: "redis", url: "REDIS_URL", upstreams, sent_bytes, reads_all: false };
 
 /// Each channel counts for each node, and so does each pattern; of queues those who wait for more.
 fn upstreams(engine: &Engine) -> usize {
