@@ -1,5 +1,6 @@
 //! Subscriptions that RabbitMQ had confirmed and then takes back.
 
+use lapin::Channel;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use stompbox::broker::BrokerError;
@@ -18,13 +19,32 @@ impl Admin {
         Self(lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ"))
     }
 
-    /// Declares a queue that holds few messages and is not durable: another one than stompbox does.
     async fn declare(&self, queue: &str) -> lapin::Result<()> {
+        declare_other(&self.0.create_channel().await?, queue).await
+    }
+
+    /// Puts another queue in the place of one, both at once: a node that is told of the end of the
+    /// first declares its own again in no time.
+    async fn replace(&self, queue: &str) -> lapin::Result<()> {
         let channel = self.0.create_channel().await?;
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-max-length".into(), AMQPValue::LongInt(10));
-        let options = QueueDeclareOptions::default();
-        channel.queue_declare(queue.into(), options, arguments).await.map(|_| ())
+        let at_once = QueueDeleteOptions { nowait: true, ..QueueDeleteOptions::default() };
+        channel.queue_delete(queue.into(), at_once).await?;
+        declare_other(&channel, queue).await
+    }
+
+    /// Waits until a node consumes from a queue.
+    async fn until_consumed(&self, queue: &str) {
+        let channel = self.0.create_channel().await.expect("a channel");
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let consumed = async {
+            loop {
+                let found = channel.queue_declare(queue.into(), passive, FieldTable::default());
+                if found.await.expect("the queue is there").consumer_count() > 0 {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, consumed).await.expect("the node consumes from it");
     }
 
     async fn delete(&self, queue: &str) {
@@ -32,6 +52,14 @@ impl Admin {
         let deleted = channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await;
         deleted.expect("it is deleted");
     }
+}
+
+/// Declares a queue that holds few messages and is not durable: another one than stompbox does.
+async fn declare_other(channel: &Channel, queue: &str) -> lapin::Result<()> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(10));
+    let options = QueueDeclareOptions::default();
+    channel.queue_declare(queue.into(), options, arguments).await.map(|_| ())
 }
 
 async fn refusal(mailbox: &Mailbox) -> String {
@@ -71,10 +99,10 @@ async fn a_queue_that_is_another_one_now_ends_its_consumers() {
     let queue = destination.trim_start_matches("/queue/");
     let mailbox = Mailbox::new();
     node.subscribe(&destination, &mailbox).await;
-    // The node may be quicker to declare it again.
     loop {
-        admin.delete(queue).await;
-        if admin.declare(queue).await.is_ok() {
+        admin.until_consumed(queue).await;
+        // The node may be quicker to declare it again.
+        if admin.replace(queue).await.is_ok() {
             break;
         }
     }
