@@ -1,12 +1,11 @@
-//! The `stompbox` program, as docs/brokers.md starts it, and those who use it over TCP.
+//! The `stompbox` program, as docs/brokers.md starts it.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 /// A `stompbox serve` on ports that are free, which ends with this.
+#[allow(dead_code, reason = "not every test uses both of its ports")]
 pub(crate) struct Program {
     process: Child,
     /// Where it takes WebSockets, at the path `/ws`: a host and a port.
@@ -28,34 +27,40 @@ impl Program {
         arguments: &[&str],
         environment: &[(&str, String)],
     ) -> Self {
+        Self::try_start(url, arguments, environment).expect("it connects")
+    }
+
+    /// The error is what one says that does not start.
+    pub(crate) fn try_start(
+        url: &str,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> Result<Self, String> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_stompbox"))
             .args(["serve", "--ws", "127.0.0.1:0", "--tcp", "127.0.0.1:0"])
             .args(arguments)
             .env("STOMPBOX_BROKER", url)
             .envs(environment.iter().cloned())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the program");
         let output = BufReader::new(process.stdout.take().expect("its output"));
         let mut lines = output.lines().map_while(Result::ok);
         let mut address = |label| lines.find_map(|line| Some(line.strip_prefix(label)?.to_owned()));
-        let (web_socket, tcp) = (address("ws: ws://"), address("tcp: "));
-        let mut program = Self { process, web_socket: String::new(), tcp: String::new() };
-        // A program that does not say where it listens ends with this, too.
-        let web_socket = web_socket.expect("the address that it listens on");
-        web_socket.trim_end_matches("/ws").clone_into(&mut program.web_socket);
-        program.tcp = tcp.expect("the address that it listens on");
-        program
+        let (Some(web_socket), Some(tcp)) = (address("ws: ws://"), address("tcp: ")) else {
+            let ended = process.wait_with_output().expect("it ends");
+            return Err(String::from_utf8_lossy(&ended.stderr).into_owned());
+        };
+        let web_socket = web_socket.trim_end_matches("/ws").to_owned();
+        Ok(Self { process, web_socket, tcp })
     }
 
-    /// Connects a client.
-    pub(crate) fn connect(&self) -> Client {
-        let stream = TcpStream::connect(&self.tcp).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
-        let mut client = Client(BufReader::new(stream));
-        client.send("CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n");
-        assert!(client.receive().starts_with("CONNECTED\n"));
-        client
+    /// Sends it a signal, such as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        let status = kill.args(["-s", signal, &self.process.id().to_string()]).status();
+        assert!(status.expect("kill").success());
     }
 
     /// Does to it what a crash does.
@@ -79,31 +84,5 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// A client that knows no more of STOMP than its frames.
-pub(crate) struct Client(BufReader<TcpStream>);
-
-#[allow(dead_code, reason = "not every engine's tests do everything with it")]
-impl Client {
-    pub(crate) fn send(&mut self, frame: &str) {
-        self.0.get_mut().write_all(format!("{frame}\0").as_bytes()).expect("sent");
-    }
-
-    pub(crate) fn receive(&mut self) -> String {
-        let mut frame = Vec::new();
-        self.0.read_until(0, &mut frame).expect("a frame in time");
-        let frame = String::from_utf8(frame).expect("text");
-        frame.trim_start().trim_end_matches('\0').to_owned()
-    }
-
-    pub(crate) fn subscribe(&mut self, room: &str, more: &str) {
-        self.send(&format!("SUBSCRIBE\nid:0\nreceipt:r\ndestination:{room}\n{more}\n"));
-        assert!(self.receive().starts_with("RECEIPT\n"));
-    }
-
-    pub(crate) fn publish(&mut self, room: &str, body: &str) {
-        self.send(&format!("SEND\nreceipt:r\ndestination:{room}\n\n{body}"));
     }
 }

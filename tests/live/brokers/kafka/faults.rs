@@ -104,7 +104,7 @@ async fn without_an_engine_clients_are_answered_in_time_and_nothing_stays() {
     let began = Instant::now();
     let history = stompbox::broker::HistoryRequest::After(token.as_str().into());
     let (sent, asked) =
-        tokio::join!(publish(&node, ROOM, "lost"), Listener::asking(&node, ROOM, history.clone()),);
+        tokio::join!(publish(&node, ROOM, "lost"), Listener::reader(&node, ROOM, history.clone()),);
     assert_eq!((sent, asked.err()), (Err(AWAY), Some(AWAY)));
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(node.router().subscribers(&ROOM.parse().unwrap()), 1);
@@ -115,7 +115,7 @@ async fn without_an_engine_clients_are_answered_in_time_and_nothing_stays() {
     }
     let received = listener.until("after").await;
     assert!(received.iter().all(|it| !it.gap), "{received:?}");
-    let again = Listener::asking(&node, ROOM, history).await.unwrap();
+    let again = Listener::reader(&node, ROOM, history).await.unwrap();
     assert!(!again.until("after").await[0].gap);
 }
 

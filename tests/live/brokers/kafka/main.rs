@@ -8,13 +8,18 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+#[path = "../client.rs"]
+mod client;
 mod engine;
 mod faults;
+#[path = "../listener.rs"]
 mod listener;
 #[path = "../program.rs"]
 mod program;
 mod programs;
 mod queues;
+#[path = "../sharing.rs"]
+mod sharing;
 mod topics;
 
 use stompbox::broker::{BrokerOptions, KafkaBroker};

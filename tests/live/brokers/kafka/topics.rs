@@ -124,12 +124,12 @@ async fn who_goes_on_at_another_node_misses_nothing() {
         let other = node_at(&topic, more).await;
         let next = format!("next {more}");
         publish(&one, "/topic/a", &next).await.unwrap();
-        let again = Listener::asking(&other, "/topic/a", after(token.as_ref())).await.unwrap();
+        let again = Listener::reader(&other, "/topic/a", after(token.as_ref())).await.unwrap();
         let received = again.until(&next).await;
         assert_eq!(texts(&received)[..6], ["5", "6", "7", "8", "9", "next "], "{more}");
         assert!(received.iter().all(|it| !it.gap), "{more}");
         // What was read is there for those who ask for less, too.
-        let last = Listener::asking(&other, "/topic/a", HistoryRequest::Last(2)).await.unwrap();
+        let last = Listener::reader(&other, "/topic/a", HistoryRequest::Last(2)).await.unwrap();
         let end = format!("end {more}");
         publish(&one, "/topic/a", &end).await.unwrap();
         assert_eq!(texts(&last.until(&end).await)[1..], [next, end], "{more}");
@@ -151,7 +151,7 @@ async fn many_who_come_back_at_once_get_what_they_missed_each() {
     }
     let other = node_at(&topic, "tail=0").await;
     let comes = rooms.iter().zip(&tokens).flat_map(|(room, token)| {
-        (0..20).map(|_| Listener::asking(&other, room, after(token.as_ref())))
+        (0..20).map(|_| Listener::reader(&other, room, after(token.as_ref())))
     });
     for listener in futures_util::future::join_all(comes).await {
         let received = listener.unwrap().until("missed").await;
@@ -173,8 +173,8 @@ async fn history_since_a_time_says_what_is_missing() {
     for more in ["", "tail=0"] {
         let other = node_at(&topic, more).await;
         let recent = HistoryRequest::Within(between.elapsed());
-        let recent = Listener::asking(&other, "/topic/a", recent).await.unwrap();
-        let all = Listener::asking(&other, "/topic/a", within(60)).await.unwrap();
+        let recent = Listener::reader(&other, "/topic/a", recent).await.unwrap();
+        let all = Listener::reader(&other, "/topic/a", within(60)).await.unwrap();
         let received = [recent.until("new").await, all.until("new").await];
         assert_eq!(texts(&received[0]), ["new"], "{more}");
         assert_eq!(texts(&received[1]), ["old", "new"], "{more}");
@@ -183,7 +183,7 @@ async fn history_since_a_time_says_what_is_missing() {
     // Kafka itself has not kept it all.
     Program::new().truncate(&topic, 0, 1).await;
     let other = node_at(&topic, "tail=0").await;
-    let all = Listener::asking(&other, "/topic/a", within(60)).await.unwrap();
+    let all = Listener::reader(&other, "/topic/a", within(60)).await.unwrap();
     let received = all.until("new").await;
     assert_eq!((texts(&received), received[0].gap), (vec!["new".to_owned()], true));
 }
@@ -200,11 +200,11 @@ async fn a_token_whose_message_kafka_has_dropped_is_answered_with_a_gap() {
     let token = listener.until("2").await[0].token.clone();
     Program::new().truncate(&topic, 0, 2).await;
     let other = node_at(&topic, "").await;
-    let again = Listener::asking(&other, "/topic/a", after(token.as_ref())).await.unwrap();
+    let again = Listener::reader(&other, "/topic/a", after(token.as_ref())).await.unwrap();
     let received = again.until("2").await;
     assert_eq!((texts(&received), received[0].gap), (vec!["2".to_owned()], true));
     let nonsense = HistoryRequest::After("1f-3".into());
-    let refused = Listener::asking(&other, "/topic/a", nonsense).await.err();
+    let refused = Listener::reader(&other, "/topic/a", nonsense).await.err();
     assert!(matches!(refused, Some(BrokerError::InvalidToken { .. })), "{refused:?}");
 }
 
@@ -218,7 +218,7 @@ async fn what_is_in_kafka_already_is_there_to_subscribe() {
     let map = format!("map=/topic/orders/{{key}}:{orders}&map=/topic/all-orders:{orders}");
     let node = node_at(&unique("mapped"), &map).await;
     let one = HistoryRequest::Last(10);
-    let order = Listener::asking(&node, "/topic/orders/17", one.clone()).await.unwrap();
+    let order = Listener::reader(&node, "/topic/orders/17", one.clone()).await.unwrap();
     let all = Listener::new(&node, "/topic/all-orders").await;
     let pattern = Listener::new(&node, "/topic/orders/**").await;
     let header = Header { key: "x-note", value: Some("größer") };
@@ -231,7 +231,7 @@ async fn what_is_in_kafka_already_is_there_to_subscribe() {
     assert_eq!(texts(&all.until("from a program").await), ["from a program"]);
     assert_eq!(texts(&pattern.until("from a program").await), ["from a program"]);
     // Its messages have no order, so it has no history.
-    let refused = Listener::asking(&node, "/topic/all-orders", one).await.err();
+    let refused = Listener::reader(&node, "/topic/all-orders", one).await.err();
     assert!(matches!(refused, Some(BrokerError::NoHistory { .. })), "{refused:?}");
 }
 

@@ -8,7 +8,8 @@ use stompbox::broker::{BrokerOptions, NatsBroker};
 use stompbox::testkit::Received;
 
 use crate::engine::Engine;
-use crate::listener::{Listener, PATIENCE, kept_room, publish, send};
+use crate::listener::{Listener, PATIENCE, publish, send};
+use crate::rooms::kept_room;
 
 /// Three servers that are one.
 struct Cluster {

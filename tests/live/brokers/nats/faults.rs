@@ -5,7 +5,8 @@ use stompbox::testkit::Received;
 use tokio::runtime::Handle;
 
 use crate::engine::Engine;
-use crate::listener::{Listener, PATIENCE, kept_room, publish, room, send, texts};
+use crate::listener::{Listener, PATIENCE, publish, send, texts};
+use crate::rooms::{kept_room, room};
 use crate::{keeping_node, node};
 
 /// Publishes numbers until it is told to stop, as fast as they are confirmed, up to 20 at a time.
@@ -187,7 +188,7 @@ async fn without_an_engine_publishers_are_refused_in_time_and_nothing_stays() {
     engine.kill();
     let refused = publish(&node, &room, "lost").await;
     assert_eq!(refused, Err(BrokerError::Unavailable { engine: "NATS" }));
-    let refused = Listener::try_new(&node, &crate::listener::room()).await.err();
+    let refused = Listener::try_new(&node, &crate::rooms::room()).await.err();
     assert_eq!(refused, Some(BrokerError::Unavailable { engine: "NATS" }));
     assert_eq!(node.upstreams(), 1);
     engine.start_again();

@@ -6,7 +6,8 @@ use stompbox::broker::{
 use stompbox::testkit::Received;
 
 use crate::engine::Engine;
-use crate::listener::{Listener, PATIENCE, kept_room, publish, room, send, texts};
+use crate::listener::{Listener, PATIENCE, publish, send, texts};
+use crate::rooms::{kept_room, room};
 use crate::{keeping_node, node, url};
 
 pub(crate) fn numbers(range: std::ops::Range<u32>) -> Vec<String> {

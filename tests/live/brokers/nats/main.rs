@@ -8,10 +8,13 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+#[path = "../client.rs"]
+mod client;
 mod cluster;
 mod engine;
 mod faults;
 mod history;
+#[path = "../listener.rs"]
 mod listener;
 mod missed;
 mod nodes;
@@ -21,6 +24,9 @@ mod program;
 mod programs;
 mod proxy;
 mod queues;
+mod rooms;
+#[path = "../sharing.rs"]
+mod sharing;
 
 use stompbox::broker::{BrokerOptions, NatsBroker};
 use stompbox::testkit::BrokerSuite;

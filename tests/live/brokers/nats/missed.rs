@@ -12,8 +12,9 @@ use stompbox::testkit::Received;
 
 use crate::engine::Engine;
 use crate::history::{numbers, publish_all};
-use crate::listener::{Listener, PATIENCE, kept_room, publish, room, texts};
+use crate::listener::{Listener, PATIENCE, publish, texts};
 use crate::proxy::Proxy;
+use crate::rooms::{kept_room, room};
 use crate::{keeping_node, url};
 
 /// A node listens by a connection that is cut, while another one publishes.

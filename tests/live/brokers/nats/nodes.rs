@@ -1,7 +1,8 @@
 use stompbox::broker::BrokerError;
 
 use crate::engine::Engine;
-use crate::listener::{Listener, publish, room, send, texts};
+use crate::listener::{Listener, publish, send, texts};
+use crate::rooms::room;
 use crate::{node, url};
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-use crate::listener::{Listener, publish, room, send, texts};
+use crate::listener::{Listener, publish, send, texts};
+use crate::rooms::room;
 use crate::{node, url};
 
 #[tokio::test]

@@ -3,33 +3,16 @@
 use stompbox::broker::{BrokerError, BrokerOptions, NatsBroker};
 
 use crate::engine::Engine;
-use crate::listener::{publish, room};
+use crate::listener::publish;
 use crate::program::Program;
+use crate::rooms::room;
+use crate::sharing::two_programs_share;
 use crate::{keeping_node, url};
 
 #[test]
 #[ignore = "needs nats"]
 fn two_programs_share_a_room() {
-    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
-    let room = room();
-    let (mut one, mut other) = (here.connect(), there.connect());
-    one.subscribe(&room, "");
-    other.publish(&room, "hello");
-    assert!(other.receive().starts_with("RECEIPT\n"));
-    let message = one.receive();
-    assert!(message.starts_with("MESSAGE\n") && message.ends_with("\n\nhello"), "{message}");
-
-    // Whoever goes on on another node, after the token that it had, misses nothing.
-    let token =
-        message.lines().find(|line| line.starts_with("token:")).expect("a token").to_owned();
-    drop((one, here));
-    other.publish(&room, "meanwhile");
-    assert!(other.receive().starts_with("RECEIPT\n"));
-    let mut again = there.connect();
-    let since = token.replace("token:", "since:");
-    again.subscribe(&room, &format!("{since}\n"));
-    let message = again.receive();
-    assert!(message.ends_with("\n\nmeanwhile") && !message.contains("gap:"), "{message}");
+    two_programs_share(&url(), &room());
 }
 
 #[test]
@@ -39,8 +22,7 @@ fn without_jetstream_a_room_is_shared_and_its_history_refused() {
     let program = Program::start(&engine.url, &[]);
     let (mut one, mut other) = (program.connect(), program.connect());
     one.subscribe("/topic/a", "");
-    other.publish("/topic/a", "hello");
-    assert!(other.receive().starts_with("RECEIPT\n"));
+    other.publish("/topic/a", "", "hello");
     assert!(one.receive().ends_with("\n\nhello"));
     other.send("SUBSCRIBE\nid:0\nreceipt:r\ndestination:/topic/a\nhistory:1\n\n");
     let error = other.receive();
@@ -58,8 +40,7 @@ fn they_may_speak_tls_and_log_in() {
     let (here, there) = (Program::start(&url, &trusted), Program::start(&url, &trusted));
     let (mut one, mut other) = (here.connect(), there.connect());
     one.subscribe("/topic/a", "");
-    other.publish("/topic/a", "hello");
-    assert!(other.receive().starts_with("RECEIPT\n"));
+    other.publish("/topic/a", "", "hello");
     assert!(one.receive().ends_with("\n\nhello"));
 }
 

@@ -9,7 +9,7 @@ use crate::listener::{Listener, PATIENCE, publish, send, texts};
 use crate::{node, url};
 
 fn queue() -> String {
-    crate::listener::room().replace("/topic/", "/queue/")
+    crate::rooms::room().replace("/topic/", "/queue/")
 }
 
 fn acknowledge(node: &NatsBroker, consumer: &Listener, received: &[Received]) {

@@ -6,12 +6,14 @@
     reason = "a helper of a test fails by panicking"
 )]
 
+#[path = "../client.rs"]
 mod client;
 mod engine;
 mod exchanges;
 mod faults;
 mod node;
 mod plugin;
+#[path = "../program.rs"]
 mod program;
 mod refusals;
 mod replies;

@@ -1,94 +1,17 @@
-//! A node: a broker, and those who use it.
+//! A node over RabbitMQ, and those who use it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+#[path = "../node.rs"]
+mod any;
 
-use stompbox::broker::{
-    Broker, BrokerError, BrokerOptions, Destination, Message, Outcome, RabbitMqBroker, Subscriber,
-    SubscriberId, Turn,
-};
-use stompbox::session::SubscriptionKey;
-use stompbox::testkit::{Mailbox, Received};
+use stompbox::broker::{BrokerOptions, RabbitMqBroker};
 
-/// How long something that has to come may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use any::{PATIENCE, bodies, unique, until};
 
-pub(crate) struct Node {
-    pub(crate) broker: RabbitMqBroker,
-    connections: AtomicU64,
-}
+pub(crate) type Node = any::Node<RabbitMqBroker>;
 
 impl Node {
     pub(crate) async fn start(url: &str) -> Self {
         let broker = RabbitMqBroker::connect(url, BrokerOptions::default()).await;
-        Self { broker: broker.expect("a RabbitMQ"), connections: AtomicU64::new(1) }
+        Self::new(broker.expect("a RabbitMQ"))
     }
-
-    /// Subscribes in mode `auto`.
-    pub(crate) async fn subscribe(&self, to: &str, mailbox: &Arc<Mailbox>) {
-        self.try_subscribe(to, mailbox).await.expect("subscribed");
-    }
-
-    pub(crate) async fn try_subscribe(
-        &self,
-        to: &str,
-        mailbox: &Arc<Mailbox>,
-    ) -> Result<(), BrokerError> {
-        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
-        let id = SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
-        let subscriber = Subscriber::new(id, mailbox.clone());
-        let mut turn = Turn::new(Instant::now());
-        let outcome = self.broker.subscribe(&destination(to), subscriber, &mut turn);
-        drop(turn);
-        self.answer(outcome).await
-    }
-
-    /// Calls `publish`; what became of it is in the outcome.
-    pub(crate) fn send(&self, to: &str, body: impl AsRef<[u8]>) -> Outcome {
-        self.send_with(to, &[], body)
-    }
-
-    pub(crate) fn send_with(
-        &self,
-        to: &str,
-        headers: &[(&str, &str)],
-        body: impl AsRef<[u8]>,
-    ) -> Outcome {
-        let mut message = Message::builder(destination(to));
-        for (name, value) in headers {
-            message = message.header(*name, *value);
-        }
-        self.broker.publish(message.body(body), &mut Turn::new(Instant::now()))
-    }
-
-    pub(crate) async fn publish(&self, to: &str, body: impl AsRef<[u8]>) {
-        self.answer(self.send(to, body)).await.expect("published");
-    }
-
-    pub(crate) async fn answer(&self, outcome: Outcome) -> Result<(), BrokerError> {
-        tokio::time::timeout(PATIENCE, outcome).await.expect("an answer")
-    }
-}
-
-/// Waits until a message with this body came, and returns all that came with it.
-pub(crate) async fn until(mailbox: &Mailbox, body: &str) -> Vec<Received> {
-    let came = |all: &[Received]| all.iter().any(|it| it.text() == body);
-    mailbox.wait_until(PATIENCE, came).await.unwrap_or_else(|all| {
-        panic!("{body} did not come, there came {:?}", bodies(&all));
-    })
-}
-
-pub(crate) fn bodies(received: &[Received]) -> Vec<String> {
-    received.iter().map(Received::text).collect()
-}
-
-/// A destination that no other run has.
-pub(crate) fn unique(prefix: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    format!("{prefix}/{:x}", now.expect("a time after 1970").as_nanos())
-}
-
-fn destination(name: &str) -> Destination {
-    name.parse().expect("a destination")
 }

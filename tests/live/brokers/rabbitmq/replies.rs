@@ -47,8 +47,8 @@ impl Requests {
 #[test]
 #[ignore = "needs rabbitmq"]
 fn who_answers_may_be_on_another_node() {
-    let (here, there) = (Program::start(), Program::start());
-    let mut requests = Requests::new(&here.address, &there.address);
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let mut requests = Requests::new(&here.tcp, &there.tcp);
     let reply_to = requests.ask_and_answer();
     assert!(reply_to.starts_with("/temp-queue/") && reply_to.ends_with("/prices"), "{reply_to}");
     assert_eq!(requests.ask_and_answer(), reply_to);
@@ -57,40 +57,40 @@ fn who_answers_may_be_on_another_node() {
 #[test]
 #[ignore = "needs rabbitmq"]
 fn who_answers_may_be_a_client_of_the_plugin() {
-    let program = Program::start();
-    let reply_to = Requests::new(&program.address, &plugin()).ask_and_answer();
+    let program = Program::start(&url(), &[]);
+    let reply_to = Requests::new(&program.tcp, &plugin()).ask_and_answer();
     assert!(reply_to.starts_with("/reply-queue/stompbox/temp-queue/"), "{reply_to}");
 }
 
 #[test]
 #[ignore = "needs rabbitmq"]
 fn who_asks_may_be_a_client_of_the_plugin() {
-    let program = Program::start();
-    let reply_to = Requests::new(&plugin(), &program.address).ask_and_answer();
+    let program = Program::start(&url(), &[]);
+    let reply_to = Requests::new(&plugin(), &program.tcp).ask_and_answer();
     assert!(reply_to.starts_with("/reply-queue/"), "{reply_to}");
 }
 
 #[test]
 #[ignore = "needs rabbitmq"]
 fn a_reply_at_once_finds_its_queue() {
-    let (here, there) = (Program::start(), Program::start());
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
     for _ in 0..50 {
-        Requests::new(&here.address, &there.address).ask_and_answer();
+        Requests::new(&here.tcp, &there.tcp).ask_and_answer();
     }
 }
 
 #[test]
 #[ignore = "needs rabbitmq"]
 fn nobody_else_reads_the_replies() {
-    let (here, there) = (Program::start(), Program::start());
-    let mut requests = Requests::new(&here.address, &there.address);
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let mut requests = Requests::new(&here.tcp, &there.tcp);
     let reply_to = requests.ask_and_answer();
     let queue = format!("stompbox{reply_to}");
     for (address, name) in [
-        (&here.address, &reply_to),
-        (&here.address, &format!("/amq/queue/{queue}")),
-        (&here.address, &format!("/queue/{queue}")),
-        (&there.address, &reply_to),
+        (&here.tcp, &reply_to),
+        (&here.tcp, &format!("/amq/queue/{queue}")),
+        (&here.tcp, &format!("/queue/{queue}")),
+        (&there.tcp, &reply_to),
         (&plugin(), &format!("/amq/queue/{}", queue.replace('/', "%2F"))),
     ] {
         let mut curious = Client::connect(address);
@@ -104,8 +104,8 @@ fn nobody_else_reads_the_replies() {
 #[test]
 #[ignore = "needs rabbitmq"]
 fn a_late_reply_is_dropped() {
-    let (here, there) = (Program::start(), Program::start());
-    let mut requests = Requests::new(&here.address, &there.address);
+    let (here, there) = (Program::start(&url(), &[]), Program::start(&url(), &[]));
+    let mut requests = Requests::new(&here.tcp, &there.tcp);
     let reply_to = requests.ask("never mind");
     let Requests { mut asking, mut answering, .. } = requests;
     asking.send("UNSUBSCRIBE\nid:/temp-queue/prices\nreceipt:u\n\n");
@@ -118,9 +118,9 @@ fn a_late_reply_is_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs rabbitmq"]
 async fn a_queue_for_replies_goes_with_its_client() {
-    let program = Program::start();
+    let program = Program::start(&url(), &[]);
     let queue = tokio::task::block_in_place(|| {
-        let reply_to = Requests::new(&program.address, &plugin()).ask_and_answer();
+        let reply_to = Requests::new(&program.tcp, &plugin()).ask_and_answer();
         reply_to.trim_start_matches("/reply-queue/").to_owned()
     });
     let engine = lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ");
@@ -155,7 +155,7 @@ async fn what_a_lost_connection_still_holds_is_waited_for() {
     let subscribed = node.subscribe(&replies, &mailbox);
     tokio::pin!(subscribed);
     tokio::select! {
-        () = &mut subscribed => panic!("it is exclusive to another connection"),
+        _ = &mut subscribed => panic!("it is exclusive to another connection"),
         () = tokio::time::sleep(Duration::from_secs(1)) => {}
     }
     before.close(200, "".into()).await.expect("it closes");

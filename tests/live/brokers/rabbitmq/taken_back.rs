@@ -6,7 +6,6 @@ use lapin::types::{AMQPValue, FieldTable};
 use stompbox::broker::BrokerError;
 use stompbox::testkit::Mailbox;
 
-use crate::client::Client;
 use crate::engine::{ctl, url};
 use crate::node::{Node, PATIENCE, bodies, unique, until};
 use crate::program::Program;
@@ -151,8 +150,8 @@ async fn a_client_is_told_by_an_error_that_names_its_subscription() {
     let admin = Admin::connect().await;
     let queue = unique("queue").replace('/', "-");
     admin.declare(&queue).await.expect("a queue");
-    let program = Program::start();
-    let mut client = Client::connect(&program.address);
+    let program = Program::start(&url(), &[]);
+    let mut client = program.connect();
     client.subscribe(&format!("/amq/queue/{queue}"), "");
     admin.delete(&queue).await;
     let error = tokio::task::block_in_place(|| client.receive());

@@ -1,12 +1,18 @@
 //! The broker over Redis against a real Redis, which `tests/live/run brokers redis` starts.
 #![allow(clippy::expect_used, clippy::panic, reason = "a helper of a test fails by panicking")]
 
+#[path = "../client.rs"]
+mod client;
 mod engine;
 mod faults;
 mod node;
 mod nodes;
+#[path = "../program.rs"]
+mod program;
 mod queue_faults;
 mod queues;
+#[path = "../sharing.rs"]
+mod sharing;
 mod upstreams;
 
 use stompbox::broker::{BrokerOptions, RedisBroker};

@@ -143,7 +143,7 @@ async fn what_a_transaction_did_not_settle_comes_again() {
     let message = Message::builder(destination("/queue/done")).body("done");
     let operations = vec![
         Operation::Publish(message),
-        Operation::Settle(Node::settle(&consumer, &received[..1], Settlement::Acknowledged)),
+        Operation::Settle(consumer.settle(&received[..1], Settlement::Acknowledged)),
     ];
     let outcome = node.broker.commit(operations, &mut Turn::new(Instant::now()));
     let refused = node.answer(outcome).await;
@@ -176,7 +176,7 @@ async fn what_is_settled_while_the_engine_hangs_is_settled_when_it_goes_on() {
     engine.pause();
     let began = Instant::now();
     let acknowledged = node.acknowledge(&consumer, &received[..1]);
-    let reject = Node::settle(&consumer, &received[1..], Settlement::Rejected);
+    let reject = consumer.settle(&received[1..], Settlement::Rejected);
     let rejected = node.broker.settle(reject, &mut Turn::new(began));
     node.answer(acknowledged).await.expect("noted");
     node.answer(rejected).await.expect("noted");

@@ -1,11 +1,13 @@
+//! A subscriber of a node, and what is sent to it.
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use stompbox::broker::{
-    Broker, BrokerError, Destination, HistoryRequest, KafkaBroker, Message, Outcome, Subscriber,
-    SubscriberId, Turn,
+    Broker, BrokerError, Destination, HistoryRequest, Message, Outcome, Subscriber, SubscriberId,
+    Turn,
 };
 use stompbox::session::SubscriptionKey;
 use stompbox::testkit::{Mailbox, Received};
@@ -23,35 +25,35 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) async fn new(node: &KafkaBroker, destination: &str) -> Self {
+    pub(crate) async fn new(node: &impl Broker, destination: &str) -> Self {
         Self::try_new(node, destination).await.expect("it may listen")
     }
 
     /// The error is that the subscription was refused; then it is gone again.
     pub(crate) async fn try_new(
-        node: &KafkaBroker,
+        node: &impl Broker,
         destination: &str,
     ) -> Result<Self, BrokerError> {
         Self::subscribe(node, destination, |subscriber| subscriber).await
     }
 
+    /// One that asks for history.
+    pub(crate) async fn reader(
+        node: &impl Broker,
+        topic: &str,
+        history: HistoryRequest,
+    ) -> Result<Self, BrokerError> {
+        Self::subscribe(node, topic, |subscriber| subscriber.with_history(Some(history))).await
+    }
+
     /// One that settles what it gets from a queue.
-    pub(crate) async fn consumer(node: &KafkaBroker, queue: &str, prefetch: usize) -> Self {
+    pub(crate) async fn consumer(node: &impl Broker, queue: &str, prefetch: usize) -> Self {
         let settings = |it: Subscriber| it.with_settles(true).with_prefetch(Some(prefetch));
         Self::subscribe(node, queue, settings).await.expect("it may consume")
     }
 
-    /// One that asks for history.
-    pub(crate) async fn asking(
-        node: &KafkaBroker,
-        topic: &str,
-        history: HistoryRequest,
-    ) -> Result<Self, BrokerError> {
-        Self::subscribe(node, topic, |it| it.with_history(Some(history))).await
-    }
-
     async fn subscribe(
-        node: &KafkaBroker,
+        node: &impl Broker,
         destination: &str,
         settings: impl FnOnce(Subscriber) -> Subscriber,
     ) -> Result<Self, BrokerError> {
@@ -71,7 +73,7 @@ impl Listener {
         outcome.map(|()| listener)
     }
 
-    pub(crate) fn leave(&self, node: &KafkaBroker) {
+    pub(crate) fn leave(&self, node: &impl Broker) {
         let mut turn = Turn::new(Instant::now());
         drop(node.unsubscribe(&self.destination, self.id, &mut turn));
     }
@@ -94,13 +96,13 @@ pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{:x}-{}", *RUN, CONNECTIONS.fetch_add(1, Ordering::Relaxed))
 }
 
-pub(crate) fn send(node: &KafkaBroker, destination: &str, body: &str) -> Outcome {
+pub(crate) fn send(node: &impl Broker, destination: &str, body: &str) -> Outcome {
     let message = Message::builder(destination.parse().unwrap()).body(body);
     node.publish(message, &mut Turn::new(Instant::now()))
 }
 
 pub(crate) async fn publish(
-    node: &KafkaBroker,
+    node: &impl Broker,
     destination: &str,
     body: &str,
 ) -> Result<(), BrokerError> {

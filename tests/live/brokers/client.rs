@@ -4,10 +4,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::program::Program;
+
 /// A client that knows no more of STOMP than its frames.
 pub(crate) struct Client(BufReader<TcpStream>);
 
+#[allow(dead_code, reason = "not every engine's tests do everything with it")]
 impl Client {
+    /// Connects to a server, which may be RabbitMQ's own STOMP plugin: hence a login.
     pub(crate) fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
@@ -51,7 +55,15 @@ impl Client {
     }
 }
 
+impl Program {
+    /// Connects a client over TCP.
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(&self.tcp)
+    }
+}
+
 /// The value of a header of a frame.
+#[allow(dead_code, reason = "not every engine's tests look at one")]
 pub(crate) fn header<'a>(frame: &'a str, name: &str) -> &'a str {
     let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
     frame.lines().find_map(value).unwrap_or_else(|| panic!("no {name}: {frame}"))
