@@ -265,6 +265,26 @@ fn a_queue_that_is_consumed_as_it_fills_allocates_nothing() {
     assert_eq!(broker.queued(&queue), 0);
 }
 
+#[test]
+fn consumers_that_came_and_went_leave_no_room_behind() {
+    let queue: Destination = "/queue/a".parse().expect("a destination");
+    let broker = MemoryBroker::new();
+    let outlet = Arc::new(Tags(Mutex::default()));
+    let id = |connection| SubscriberId { connection, subscription: SubscriptionKey::new(0, 0) };
+    let join = |connection| {
+        let subscriber = Subscriber::new(id(connection), outlet.clone());
+        drop(broker.subscribe(&queue, subscriber, &mut Turn::new(Instant::now())));
+    };
+    join(0);
+    let allocated = measure(|| {
+        (1..=100_000).for_each(join);
+        for connection in 1..=100_000 {
+            drop(broker.unsubscribe(&queue, id(connection), &mut Turn::new(Instant::now())));
+        }
+    });
+    assert!(allocated.bytes_current < 64 * 1024, "{allocated:?}");
+}
+
 /// What is still allocated, for each of the kept ones.
 #[track_caller]
 fn assert_bytes_each(allocated: &AllocationInfo, most: u64) {

@@ -219,9 +219,19 @@ fn a_full_queue_refuses_and_takes_again_what_was_settled() {
     broker.sends(JOBS, "3").unwrap();
 }
 
+/// What a queue takes beside its messages.
+fn taken_by_a_queue() -> usize {
+    let broker = MemoryBroker::new();
+    broker.sends(JOBS, "1").unwrap();
+    let one = broker.queued_bytes();
+    broker.sends(JOBS, "2").unwrap();
+    assert_eq!(broker.queued_bytes(), one + size_of("2"), "only the first message makes a queue");
+    one - size_of("1")
+}
+
 #[test]
 fn all_queues_together_are_bounded() {
-    let limit = 2 * size_of("1");
+    let limit = 2 * (size_of("1") + taken_by_a_queue());
     let broker = MemoryBroker::builder().total_bytes(limit).build();
     broker.sends("/queue/job1", "1").unwrap();
     broker.sends("/queue/job2", "1").unwrap();
@@ -230,6 +240,15 @@ fn all_queues_together_are_bounded() {
     let outlet = Recorder::new();
     broker.joins("/queue/job1", subscriber(0, &outlet)).unwrap();
     broker.sends("/queue/job3", "1").unwrap();
+}
+
+#[test]
+fn names_of_queues_without_end_are_bounded_by_what_the_queues_take() {
+    let limit = 1 << 20;
+    let broker = MemoryBroker::builder().total_bytes(limit).build();
+    let made = (0..limit).take_while(|i| broker.sends(&format!("/queue/{i}"), "").is_ok()).count();
+    assert!(made > 100 && made < limit / 512, "{made} queues in {limit} bytes");
+    assert_eq!(broker.queues(), made);
 }
 
 #[test]
@@ -272,7 +291,8 @@ fn idle_queues_vanish() {
 
     let broker = MemoryBroker::new();
     broker.sends(JOBS, "1").unwrap();
-    assert_eq!((broker.queues(), broker.queued_bytes()), (1, size_of("1")));
+    let bytes = size_of("1") + taken_by_a_queue();
+    assert_eq!((broker.queues(), broker.queued_bytes()), (1, bytes));
     broker.joins(JOBS, subscriber(0, &Recorder::new())).unwrap();
     broker.leaves(JOBS, 0);
     broker.leaves(JOBS, 0);

@@ -39,8 +39,11 @@ fn s6_operations_take_effect_in_their_order() {
 #[test]
 fn s6_nothing_is_applied_if_one_is_refused() {
     let room = message("/queue/a", "1").shared().size();
-    let broker =
-        MemoryBroker::builder().otherwise(queue_of(2 * room)).total_bytes(3 * room).build();
+    let measured = MemoryBroker::new();
+    measured.sends("/queue/a", "1").unwrap();
+    let one_in_a_queue = measured.queued_bytes();
+    let total = 2 * one_in_a_queue + room;
+    let broker = MemoryBroker::builder().otherwise(queue_of(2 * room)).total_bytes(total).build();
     let topic = Recorder::new();
     broker.joins("/topic/a", subscriber(0, &topic)).unwrap();
     let queues = |names: &[&str]| {

@@ -23,8 +23,8 @@ pub struct MemoryBrokerBuilder {
 }
 
 impl MemoryBrokerBuilder {
-    /// The most bytes that all queues hold together: a client that names new queues without end is
-    /// bounded as well.
+    /// The most bytes that all queues hold together, what each queue takes itself included: a client
+    /// that names new queues without end is bounded as well.
     pub const DEFAULT_TOTAL_BYTES: usize = 256 << 20;
 
     /// The most bytes that all topics keep together for subscribers who come late.
@@ -78,7 +78,8 @@ impl MemoryBrokerBuilder {
         self
     }
 
-    /// Sets how many bytes of messages all queues hold together at the most.
+    /// Sets how many bytes all queues hold together at the most, beside their messages what each queue
+    /// takes itself.
     #[must_use]
     pub fn total_bytes(mut self, bytes: usize) -> Self {
         self.total_bytes = bytes;

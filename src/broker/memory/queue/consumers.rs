@@ -40,6 +40,9 @@ pub(super) enum Service {
     Left,
 }
 
+/// For how many consumers there is always room.
+const KEPT_ROOM: usize = 64;
+
 impl Consumer {
     /// How many messages it may have beside those that it has.
     pub(super) fn credit(&self) -> usize {
@@ -71,12 +74,17 @@ impl Consumers {
 
     pub(super) fn remove(&mut self, id: SubscriberId) -> Option<Consumer> {
         let removed = self.by_id.remove(&id);
+        // A storm that has passed leaves no room behind.
+        if self.by_id.capacity() > KEPT_ROOM && self.by_id.len() < self.by_id.capacity() / 8 {
+            self.by_id.shrink_to(2 * self.by_id.len());
+        }
         // Otherwise those that come and go where there are no messages would be kept for ever.
         if self.rotation.len() > 2 * self.by_id.len() + 16 {
             let by_id = &self.by_id;
             self.rotation.retain(|(id, serial)| {
                 by_id.get(id).is_some_and(|consumer| consumer.serial == *serial)
             });
+            self.rotation.shrink_to(2 * self.rotation.len() + KEPT_ROOM);
         }
         removed
     }

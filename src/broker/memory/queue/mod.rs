@@ -138,7 +138,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        state.terms.total.subtract(state.bytes());
+        state.terms.total.subtract(state.share());
         if let Some((at, queues)) = state.entered.zip(self.queues.upgrade()) {
             queues.forget_deadline(at, self.number);
         }

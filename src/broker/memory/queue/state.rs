@@ -5,6 +5,7 @@ use crate::session::Settlement;
 use super::super::super::{
     BrokerError, Destination, RejectedPolicy, Settle, Subscriber, SubscriberId,
 };
+use super::Queue;
 use super::consumers::{Consumers, Service};
 use super::ready::Ready;
 use super::round::Round;
@@ -44,6 +45,11 @@ pub(in super::super) struct State {
 /// has expired meanwhile is not delivered either way.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
+/// What a queue that holds messages takes beside them, in bytes: itself, its entry among the others,
+/// and the room that its ring of messages begins with. So a client that names new queues without
+/// end, with a little in each, is bounded too.
+const OWN_BYTES: usize = size_of::<Queue>() + 4 * size_of::<Stored>() + 128;
+
 impl State {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
@@ -73,8 +79,14 @@ impl State {
         !self.consumers.is_empty()
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// What it takes of what all queues may hold together.
+    pub(super) fn share(&self) -> usize {
+        self.bytes + own_bytes_if(self.holds())
+    }
+
+    /// Whether it has messages, or is about to.
+    fn holds(&self) -> bool {
+        self.messages + self.announced > 0
     }
 
     /// Whether there is nothing in it and nobody at it.
@@ -112,7 +124,7 @@ impl State {
         let drops_oldest = self.terms.drops_oldest();
         let held = if drops_oldest { (0, 0) } else { (self.messages, self.bytes) };
         self.terms.check(to, held.0, held.1, bytes)?;
-        self.terms.total.add(bytes)?;
+        self.terms.total.add(bytes + own_bytes_if(!self.holds()))?;
         if drops_oldest {
             self.announced += 1;
         } else {
@@ -126,7 +138,7 @@ impl State {
     pub(super) fn release(&mut self, bytes: usize) {
         if self.terms.drops_oldest() {
             self.announced -= 1;
-            self.terms.total.subtract(bytes);
+            self.give_back(bytes);
         } else {
             self.forget(1, bytes);
         }
@@ -136,10 +148,11 @@ impl State {
     pub(super) fn add(&mut self, arrival: Arrival, now: Instant) {
         let Arrival { message, bytes, expiration, trail } = arrival;
         if self.terms.drops_oldest() {
+            let has_room = self.make_room(bytes);
             self.announced -= 1;
-            if !self.make_room(bytes) {
+            if !has_room {
                 // Consumers have all others, so that this one is the oldest.
-                self.terms.total.subtract(bytes);
+                self.give_back(bytes);
                 self.terms.counters.dropped.increment();
                 return;
             }
@@ -288,9 +301,16 @@ impl State {
 
     /// Messages have gone.
     pub(super) fn forget(&mut self, messages: usize, bytes: usize) {
-        self.messages -= messages;
-        self.bytes -= bytes;
-        self.terms.total.subtract(bytes);
+        if messages > 0 {
+            self.messages -= messages;
+            self.bytes -= bytes;
+            self.give_back(bytes);
+        }
+    }
+
+    /// What went with a message is for others to take, and with the last one all that the queue took.
+    fn give_back(&self, bytes: usize) {
+        self.terms.total.subtract(bytes + own_bytes_if(!self.holds()));
     }
 
     /// Notes when a message that no consumer has expires.
@@ -322,6 +342,10 @@ impl State {
 
 /// As good as never.
 const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+fn own_bytes_if(counted: bool) -> usize {
+    if counted { OWN_BYTES } else { 0 }
+}
 
 fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     [one, other].into_iter().flatten().min()
