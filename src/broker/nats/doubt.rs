@@ -34,6 +34,13 @@ impl Doubt {
         }
     }
 
+    /// What handed out messages is gone, and another one begins, which knows nothing of what was handed
+    /// out: so far the stream had come by then.
+    pub(super) fn begun_anew(&self, last: u64) {
+        // It may be another stream, which has begun anew as well.
+        self.0.lock().last = last;
+    }
+
     /// How often a message in this place of the stream may have been handed out before this time, if
     /// JetStream says that it has handed it out so often.
     pub(super) fn earlier_attempts(&self, place: u64, delivered: u32) -> u32 {
@@ -60,6 +67,16 @@ mod tests {
         // The next queue that is consumed from.
         doubt.opened(9);
         assert_eq!((earlier(7, 1), earlier(7, 3), earlier(8, 1)), (1, 2, 0));
+    }
+
+    #[test]
+    fn what_another_one_hands_out_counts_as_handed_out() {
+        let doubt = Doubt::default();
+        doubt.begun_anew(7);
+        assert_eq!((doubt.earlier_attempts(7, 1), doubt.earlier_attempts(8, 1)), (1, 0));
+        // Of another stream.
+        doubt.begun_anew(0);
+        assert_eq!(doubt.earlier_attempts(7, 1), 0);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,10 +36,11 @@ struct Signals {
     lost: watch::Sender<bool>,
     dropped: Notify,
     /// What the server has said that it does not permit.
-    denied: Mutex<Vec<String>>,
+    denied: Mutex<VecDeque<String>>,
 }
 
-/// How many denials are remembered. There are as many as a program tries things that it may not do.
+/// How many denials are remembered, the latest. There are as many as a program tries things that it may
+/// not do.
 const DENIED: usize = 1_000;
 
 /// How long one attempt to connect may take.
@@ -79,7 +81,7 @@ impl Link {
     /// The client tells them by a task of its own, so they may come a moment after the
     /// [answer](Self::answers) behind them.
     pub(super) fn denied(&self) -> Vec<String> {
-        self.signals.denied.lock().clone()
+        self.signals.denied.lock().iter().cloned().collect()
     }
 
     /// Where JetStream confirms what has this number.
@@ -107,9 +109,13 @@ impl Signals {
             Event::SlowConsumer(_) => self.dropped.notify_one(),
             Event::ServerError(ServerError::Other(text)) if text.contains("Permissions") => {
                 let mut denied = self.denied.lock();
-                if denied.len() < DENIED && !denied.contains(&text) {
-                    denied.push(text);
+                if denied.contains(&text) {
+                    return;
                 }
+                if denied.len() >= DENIED {
+                    denied.pop_front();
+                }
+                denied.push_back(text);
             }
             _ => {}
         }
@@ -157,5 +163,24 @@ pub(super) fn judge(
     match denied.iter().find(about) {
         None => Ok(()),
         Some(reason) => Err(refused(destination, reason.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_denials_are_remembered() {
+        let signals = Signals::new(watch::channel(false).0);
+        let text = |number| format!("Permissions Violation for Publish to \"topic.{number}\"");
+        for number in (0..=DENIED).chain([DENIED]) {
+            signals.hear(Event::ServerError(ServerError::Other(text(number))));
+        }
+        let denied = signals.denied.lock();
+        assert_eq!(
+            (denied.len(), denied.front(), denied.back()),
+            (DENIED, Some(&text(1)), Some(&text(DENIED)))
+        );
     }
 }

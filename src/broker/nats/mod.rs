@@ -141,7 +141,8 @@ impl NatsBroker {
             Kind::Queue if !self.node.has_jetstream => unsupported(Capability::Queues),
             Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
             Kind::Temporary => unsupported(Capability::Queues),
-            kind => Ok(kind),
+            Kind::Queue => stream::check_name(destination).map(|()| Kind::Queue),
+            Kind::Topic => Ok(Kind::Topic),
         }
     }
 
@@ -171,7 +172,10 @@ impl NatsBroker {
         if destination.is_pattern() {
             return Err(BrokerError::SentToPattern { destination: destination.to_string() });
         }
-        self.check(destination).map(|_| ())
+        if self.check(destination)? == Kind::Queue {
+            message.expiration()?;
+        }
+        Ok(())
     }
 
     fn send(&self, message: Message, now: Instant) -> Outcome {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::{Config, Republish, RetentionPolicy, StorageType, Stream};
@@ -24,6 +24,9 @@ const SHORTEST_AGE: Duration = Duration::from_secs(60);
 
 /// The longest: what a number of nanoseconds can say.
 const LONGEST_AGE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The longest name of a consumer, in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// The stream that holds the messages of all queues until they are acknowledged.
 pub(super) fn of_queues(subjects: &Subjects, prefixes: &[String]) -> Config {
@@ -82,12 +85,21 @@ pub(super) fn raised(found: &Config, wanted: &Config) -> Option<Config> {
     })
 }
 
-/// What hands out the messages of a queue to all nodes: found, or made. Returns its name.
-pub(super) async fn consumer(
+/// What hands out the messages of a queue to all nodes: a durable consumer.
+pub(super) struct Source {
+    pub(super) name: String,
+    /// When it was made, which tells it from another one of its name.
+    pub(super) made: SystemTime,
+    /// The place of the last message in its stream when that was opened.
+    pub(super) end_of_stream: u64,
+}
+
+/// Finds what hands out the messages of a queue, or makes it.
+pub(super) async fn source(
     node: &Node,
     stream: &Stream,
     queue: &Destination,
-) -> Result<String, BrokerError> {
+) -> Result<Source, BrokerError> {
     let name = name(queue.as_str());
     let config = pull::Config {
         durable_name: Some(name.clone()),
@@ -97,8 +109,26 @@ pub(super) async fn consumer(
         max_ack_pending: -1,
         ..pull::Config::default()
     };
-    answer(queue, stream.create_consumer(config)).await?;
-    Ok(name)
+    let consumer = answer(queue, stream.create_consumer(config)).await?;
+    let made = consumer.cached_info().created.into();
+    Ok(Source { name, made, end_of_stream: stream.cached_info().state.last_sequence })
+}
+
+/// Refuses a queue for which there can be no [source](Source), which has to have its name.
+pub(super) fn check_name(queue: &Destination) -> Result<(), BrokerError> {
+    // A character takes three at the most.
+    if queue.as_str().len() <= LONGEST_NAME / 3 {
+        return Ok(());
+    }
+    match name(queue.as_str()).len() {
+        bytes if bytes > LONGEST_NAME => Err(BrokerError::NameTooLong {
+            destination: queue.to_string(),
+            bytes,
+            limit: LONGEST_NAME,
+            engine: ENGINE,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Waits for what JetStream says to a request about a destination.
@@ -125,6 +155,17 @@ mod tests {
         let age = Duration::from_secs(seconds);
         let most = Retention { messages, age, ..Retention::messages(1) };
         of_topics(&Subjects::default(), "/topic", most)
+    }
+
+    #[test]
+    fn a_queue_that_could_not_be_consumed_from_is_refused() {
+        let check = |segment: String| check_name(&format!("/queue/{segment}").parse().unwrap());
+        // Each slash takes three.
+        assert_eq!(check("x".repeat(255 - "=2Fqueue=2F".len())), Ok(()));
+        for segment in ["x".repeat(255 - "=2Fqueue=2F".len() + 1), "ü".repeat(50)] {
+            let refused = check(segment);
+            assert!(matches!(refused, Err(BrokerError::NameTooLong { limit: 255, .. })));
+        }
     }
 
     #[test]

@@ -211,19 +211,12 @@ impl<'a> Exchange<'a> {
     async fn change(&mut self, change: Change) -> Result<(), Lost> {
         match change {
             Change::Listen(queue) if self.task.node.is_queue(&queue) => {
-                let opened = self.streams.open(&self.task.node.queue_stream, &queue).await;
-                match opened {
-                    Ok(stream) => {
-                        // Before anybody can say that it is to stop.
-                        if let Some(local) = self.task.node.queue(&queue) {
-                            local.consumers.begin();
-                        }
-                        let (node, client) =
-                            (Arc::clone(&self.task.node), self.link.client.clone());
-                        self.queues.spawn(consume(node, client, stream, queue));
-                    }
-                    Err(error) => self.task.node.refuse_queue(&queue, &error),
+                // Before anybody can say that it is to stop.
+                if let Some(local) = self.task.node.queue(&queue) {
+                    local.consumers.begin();
                 }
+                let (node, streams) = (Arc::clone(&self.task.node), Arc::clone(&self.streams));
+                self.queues.spawn(consume(node, self.link.client.clone(), streams, queue));
             }
             Change::Stop(queue) if self.task.node.is_queue(&queue) => {
                 match self.task.node.queue(&queue) {
@@ -302,8 +295,7 @@ impl<'a> Exchange<'a> {
         let text = String::from_utf8_lossy(&confirmation.payload);
         let answer = match confirmation.status {
             // The stream was there: it is sent again as soon as there is one.
-            Some(_) if !self.task.node.is_queue(&destination) => return Err(Lost),
-            Some(status) => Err(refused(&destination, format!("JetStream answers {status}"))),
+            Some(_) => return Err(Lost),
             None if text.contains("\"error\"") => Err(refused(&destination, text.into_owned())),
             None => Ok(()),
         };

@@ -1,7 +1,11 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use stompbox::broker::{Broker, NatsBroker, Settle, Settlement, Turn};
+use async_nats::jetstream;
+use futures_util::TryStreamExt;
+use stompbox::broker::{
+    Broker, BrokerError, BrokerOptions, Message, NatsBroker, Settle, Settlement, Turn,
+};
 use stompbox::testkit::Received;
 
 use crate::engine::Engine;
@@ -137,4 +141,70 @@ async fn a_consumer_that_comes_back_at_once_is_served() {
         acknowledge(&node, &consumer, &received);
         consumer.leave(&node);
     }
+}
+
+/// Somebody deletes what hands out the messages, and then the stream that they are in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn a_queue_that_was_deleted_at_the_engine_goes_on() {
+    let engine = Engine::start("queue-deleted");
+    let (node, queue) = (node(&engine.url).await, queue());
+    let consumer = Listener::consumer(&node, &queue, 10).await;
+    publish(&node, &queue, "0").await.unwrap();
+    consumer.until("0").await;
+    let context = jetstream::new(async_nats::connect(&engine.url).await.unwrap());
+    let stream = context.get_stream("stompbox-queues").await.unwrap();
+    let names: Vec<_> = stream.consumer_names().try_collect().await.unwrap();
+    assert_eq!(names.len(), 1, "{names:?}");
+    stream.delete_consumer(&names[0]).await.unwrap();
+    publish(&node, &queue, "1").await.unwrap();
+    let received = consumer.until("1").await;
+    assert_eq!(texts(&received), ["0", "0", "1"]);
+    assert!(received[1].attempt > 1, "it comes again, and does not say so");
+    acknowledge(&node, &consumer, &received);
+
+    context.delete_stream("stompbox-queues").await.unwrap();
+    publish(&node, &queue, "2").await.unwrap();
+    let received = consumer.until("2").await;
+    assert_eq!(texts(&received), ["0", "0", "1", "2"]);
+}
+
+#[tokio::test]
+#[ignore = "needs nats"]
+async fn what_has_expired_is_not_delivered() {
+    let options = BrokerOptions::default().rule("/queue/brief/**,expiration=1ms".parse().unwrap());
+    let node = NatsBroker::connect(&url(), options).await.unwrap();
+    let (own, by_rule) = (queue(), queue().replace("/queue/", "/queue/brief/"));
+    let send = |to: &str, expiration: &str, body: &str| {
+        let message = Message::builder(to.parse().unwrap());
+        let message = message.header("expiration", expiration).body(body);
+        node.publish(message, &mut Turn::new(Instant::now()))
+    };
+    send(&own, "1", "brief").await.unwrap();
+    send(&own, "3600000", "long").await.unwrap();
+    send(&by_rule, "3600000", "brief").await.unwrap();
+    let refused = send(&own, "tomorrow", "never").await;
+    assert!(matches!(refused, Err(BrokerError::InvalidHeader { .. })), "{refused:?}");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let consumers =
+        [Listener::consumer(&node, &own, 10).await, Listener::consumer(&node, &by_rule, 10).await];
+    assert_eq!(texts(&consumers[0].until("long").await), ["long"]);
+    // Nothing is left of it in the stream.
+    let context = jetstream::new(async_nats::connect(&url()).await.unwrap());
+    let stream = context.get_stream("stompbox-queues").await.unwrap();
+    let subject = by_rule.trim_start_matches('/').replace('/', ".");
+    let deadline = Instant::now() + PATIENCE;
+    while stream.get_last_raw_message_by_subject(&subject).await.is_ok() {
+        assert!(Instant::now() < deadline, "it is in the stream still");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(consumers[1].mailbox.received().is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs nats"]
+async fn what_could_not_be_consumed_is_refused() {
+    let node = node(&url()).await;
+    let refused = publish(&node, &format!("/queue/{}", "ü".repeat(50)), "never").await;
+    assert!(matches!(refused, Err(BrokerError::NameTooLong { .. })), "{refused:?}");
 }
