@@ -142,3 +142,35 @@ async fn a_cluster_survives_the_crash_of_a_server() {
         assert!(gaps.is_empty(), "{}: a gap is said before {gaps:?}", listener.destination);
     }
 }
+
+/// The one that hands out the messages of a queue is killed, and starts again. The node is connected to
+/// another one, so that nobody tells it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn a_queue_survives_the_crash_of_a_server_elsewhere() {
+    let mut cluster = Cluster::start();
+    let queue = kept_room().replace("/topic/", "/queue/");
+    publish_at_last(&cluster.node().await, &queue, "0").await;
+    let urls: Vec<_> = cluster.engines.iter().map(|engine| engine.url.clone()).collect();
+    let context = jetstream::new(async_nats::connect(urls).await.unwrap());
+    let stream = context.get_stream("stompbox-queues").await.unwrap();
+    let leader = stream.cached_info().cluster.as_ref().and_then(|it| it.leader.clone());
+    let leader: usize = leader.and_then(|name| name.strip_prefix('s')?.parse().ok()).unwrap();
+    let elsewhere = &cluster.engines[(leader + 1) % 3].url;
+    let node = NatsBroker::connect(elsewhere, BrokerOptions::default()).await.unwrap();
+    let consumer = Listener::consumer(&node, &queue, 10).await;
+    consumer.until("0").await;
+    cluster.engines[leader].kill();
+    cluster.engines[leader].start_again();
+    publish_at_last(&node, &queue, "1").await;
+    consumer.until("1").await;
+}
+
+/// As soon as the servers have agreed on who leads.
+async fn publish_at_last(node: &NatsBroker, to: &str, body: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = publish(node, to, body).await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
