@@ -263,7 +263,6 @@ impl Upstreams {
     }
 
     /// Whether anybody here listens to a destination.
-    #[cfg(any(feature = "nats", feature = "redis"))]
     pub(in super::super) fn is_wanted(&self, destination: &Destination) -> bool {
         let state = self.state.lock();
         state.upstreams.get(destination).is_some_and(|upstream| !upstream.listeners.is_empty())

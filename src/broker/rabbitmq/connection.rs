@@ -59,7 +59,7 @@ async fn stay_connected(shared: &Shared, first: Connection) {
 
 /// Publishes and delivers until the connection is lost.
 async fn work(shared: &Shared, connection: &Connection) {
-    shared.forget_empty();
+    shared.forget_unwanted();
     let begun =
         tokio::try_join!(Publishing::begin(shared, connection), Topics::begin(shared, connection));
     let Ok((publishing, topics)) = begun else { return };

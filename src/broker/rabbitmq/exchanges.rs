@@ -30,10 +30,16 @@ impl<'a> Exchanges<'a> {
     /// Works until the connection is lost.
     pub(super) async fn run(self) {
         let mut at_work: FuturesUnordered<BoxFuture<'a, lapin::Result<()>>> = <_>::default();
-        let mut stops = HashMap::new();
+        let mut stops = HashMap::<Destination, oneshot::Sender<()>>::new();
         loop {
             tokio::select! {
-                Some(ended) = at_work.next() => if ended.is_err() { return },
+                Some(ended) = at_work.next() => {
+                    if ended.is_err() {
+                        return;
+                    }
+                    // One that was refused is not stopped by anybody.
+                    stops.retain(|_, stop| !stop.is_closed());
+                }
                 change = self.shared.exchanges.upstreams.change() => match change {
                     Change::Listen(destination) => {
                         let (stop, stopped) = oneshot::channel();

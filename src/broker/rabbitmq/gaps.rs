@@ -49,6 +49,16 @@ impl Gaps {
         }
     }
 
+    /// Forgets those whom nobody listens for any more. Whoever has left while RabbitMQ was away has not
+    /// been [unbound](Self::unbound).
+    pub(super) fn retain(&mut self, wanted: impl Fn(&Destination) -> bool) {
+        self.owed.retain(&wanted);
+        self.patterns.retain(&wanted);
+        if self.patterns.is_empty() {
+            self.told.clear();
+        }
+    }
+
     /// What RabbitMQ sends for one destination was interrupted.
     pub(super) fn lost_at(&mut self, destination: &Destination) {
         self.bound.remove(destination);
@@ -103,6 +113,21 @@ mod tests {
         gaps.lost();
         gaps.lost();
         assert!(gaps.take(&one));
+    }
+
+    #[test]
+    fn who_has_left_meanwhile_is_forgotten() {
+        let mut gaps = Gaps::default();
+        let names = ["/topic/stays", "/topic/left", "/topic/stay/*", "/topic/leave/*"].map(topic);
+        for name in &names {
+            gaps.bound(name);
+        }
+        gaps.lost();
+        gaps.retain(|it| it.as_str().contains("stay"));
+        let told = ["/topic/stays", "/topic/left", "/topic/stay/a", "/topic/leave/a"];
+        assert_eq!(told.map(|name| gaps.take(&topic(name))), [true, false, true, false]);
+        gaps.retain(|_| false);
+        assert!(gaps.owed.is_empty() && gaps.patterns.is_empty() && gaps.told.is_empty());
     }
 
     #[test]

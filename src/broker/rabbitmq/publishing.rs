@@ -238,7 +238,6 @@ impl<'a> Publishing<'a> {
 }
 
 /// A channel over which RabbitMQ confirms what it takes.
-/// A channel whose messages RabbitMQ confirms.
 pub(super) async fn confirming(connection: &Connection) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;

@@ -125,10 +125,12 @@ impl Shared {
         }
     }
 
-    /// Forgets the queues whose consumers came and went while RabbitMQ was away. Nobody may be
-    /// consuming for them.
-    pub(super) fn forget_empty(&self) {
+    /// Forgets what was left while RabbitMQ was away: queues whose consumers are gone, for which nobody
+    /// may be consuming, and gaps of which nobody is there to be told.
+    pub(super) fn forget_unwanted(&self) {
         self.consumers.lock().retain(|_, consumers| !consumers.is_empty());
+        let [topics, exchanges] = [&self.topics.upstreams, &self.exchanges.upstreams];
+        self.gaps.lock().retain(|it| topics.is_wanted(it) || exchanges.is_wanted(it));
     }
 
     /// The connection is gone, and all that RabbitMQ had handed over with it.

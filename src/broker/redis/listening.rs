@@ -67,6 +67,7 @@ impl Listener {
     async fn listen_once(&mut self, backoff: &mut Backoff) -> Result<Infallible, Lost> {
         let (config, mut pushes) = Pushes::config();
         let mut connection = self.node.connect_with(config).await?;
+        self.forget_unwanted();
         backoff.reset();
         let mut asking = Asking::new(connection.clone());
         let mut ask = tokio::time::interval(ASKED);
@@ -325,7 +326,11 @@ impl Listener {
         self.missed.lost(self.rooms.drain(), self.globs.drain(..));
         self.node.rooms.lost();
         self.node.globs.lost();
-        // Who has left meanwhile is told of nothing, and what nobody follows is dropped.
+        self.forget_unwanted();
+    }
+
+    /// Who has left meanwhile is told of nothing, and what nobody follows is dropped.
+    fn forget_unwanted(&mut self) {
         let node = &self.node;
         self.missed.rooms.retain(|room| node.rooms.is_wanted(room));
         self.missed
