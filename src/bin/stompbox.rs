@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use stompbox::broker::{self, BrokerOptions, DestinationRule};
+use stompbox::broker::{self, BrokerOptions, DestinationRule, TransactionGuarantee};
 use stompbox::server::{
     Authenticate, Authenticating, AuthenticationError, ConnectRequest, Principal, Server,
     ServerSettings, WebSocketPaths,
@@ -60,7 +60,8 @@ struct Serve {
     /// How many seconds a connection may take to send CONNECT.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     connect_timeout: u64,
-    /// Refuse what the specifications do not allow, though clients in use send it.
+    /// Refuse what the specifications do not allow, though clients in use send it, and a COMMIT where
+    /// the engine cannot do all of it or nothing.
     #[arg(long)]
     strict: bool,
     /// What is done at a destination or a pattern of them, such as
@@ -93,6 +94,7 @@ impl Serve {
         let mut settings = ServerSettings::default();
         if self.strict {
             settings.session = SessionSettings::strict();
+            settings.transactions = TransactionGuarantee::Atomic;
         }
         settings.session.connect_timeout = Duration::from_secs(self.connect_timeout);
         settings.session.heart_beat = self.heart_beat;

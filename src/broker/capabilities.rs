@@ -16,10 +16,15 @@ pub enum Capability {
     Transactions,
     /// Subscriptions to patterns of destinations.
     Patterns,
+    /// Queues for the replies to one connection
+    /// ([`Broker::temporary_queues`](super::Broker::temporary_queues)).
+    TemporaryQueues,
 }
 
 /// How far a COMMIT holds (STOMP 1.2, "BEGIN").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+///
+/// The stronger one is the greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum TransactionGuarantee {
     /// No transactions at all.
@@ -54,6 +59,8 @@ pub struct Capabilities {
     pub durable: bool,
     /// See [`Capability::Patterns`].
     pub patterns: bool,
+    /// See [`Capability::TemporaryQueues`].
+    pub temporary_queues: bool,
     /// See [`Capability::Transactions`].
     pub transactions: TransactionGuarantee,
 }
@@ -68,6 +75,7 @@ impl Capabilities {
             Capability::Durable => self.durable,
             Capability::Transactions => self.transactions != TransactionGuarantee::None,
             Capability::Patterns => self.patterns,
+            Capability::TemporaryQueues => self.temporary_queues,
         }
     }
 }
@@ -81,6 +89,7 @@ impl fmt::Display for Capability {
             Self::Durable => "durable messages",
             Self::Transactions => "transactions",
             Self::Patterns => "patterns in SUBSCRIBE",
+            Self::TemporaryQueues => "queues for replies",
         })
     }
 }

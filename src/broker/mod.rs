@@ -214,7 +214,8 @@ pub trait Broker: Send + Sync + 'static {
     /// The server gives each connection that asks for replies to `/temp-queue/prices` a destination
     /// under this prefix that nobody can guess, and sees to it that nobody else subscribes to it. To
     /// the broker it is a queue that is there for as long as it has a consumer. What is sent to it
-    /// before or after that is dropped: a late reply must not cost its sender the connection.
+    /// before or after that is dropped: a late reply must not cost its sender the connection. Of a
+    /// broker that knows none a SEND with `reply-to:/temp-queue/…` is refused.
     fn temporary_queues(&self) -> Option<&str> {
         None
     }

@@ -31,6 +31,9 @@ pub struct Subscriber {
     pub prefetch: usize,
     /// What it wants of the messages that were kept before it came.
     pub history: Option<HistoryRequest>,
+    /// Whether what is published while its client is away is to wait for it (`durable:true`). A queue
+    /// that outlives the node does that; where nothing does, the broker refuses the subscription.
+    pub durable: bool,
 }
 
 impl Subscriber {
@@ -39,7 +42,8 @@ impl Subscriber {
 
     /// A subscriber in mode `auto`, with the default prefetch, that wants no history.
     pub fn new(id: SubscriberId, outlet: Arc<dyn Outlet>) -> Self {
-        Self { id, outlet, settles: false, prefetch: Self::DEFAULT_PREFETCH, history: None }
+        let prefetch = Self::DEFAULT_PREFETCH;
+        Self { id, outlet, settles: false, prefetch, history: None, durable: false }
     }
 
     /// Sets [`settles`](Self::settles).
@@ -60,6 +64,13 @@ impl Subscriber {
     #[must_use]
     pub fn with_history(mut self, history: Option<HistoryRequest>) -> Self {
         self.history = history;
+        self
+    }
+
+    /// Sets [`durable`](Self::durable).
+    #[must_use]
+    pub fn with_durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
         self
     }
 

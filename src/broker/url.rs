@@ -40,6 +40,16 @@ pub enum ConnectError {
         /// The feature of this crate.
         feature: &'static str,
     },
+    /// A [rule](super::DestinationRule) wants something of queues that the engine does not do.
+    #[error("{engine} cannot do what {setting}= says for {destinations}")]
+    UnsupportedRule {
+        /// The destination or the pattern of the rule.
+        destinations: String,
+        /// The setting.
+        setting: &'static str,
+        /// The engine's name.
+        engine: &'static str,
+    },
     /// The engine did not answer, or refused.
     #[error("{url}: {source}")]
     Engine {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::broker::TransactionGuarantee;
 use crate::handshake::HeadLimits;
 use crate::session::SessionSettings;
 
@@ -48,6 +49,9 @@ pub struct ServerSettings {
     /// Headers of SEND that are not passed on to subscribers, beside those that never are
     /// ([`is_withheld`](crate::broker::is_withheld)).
     pub withheld_headers: Vec<String>,
+    /// The least that a COMMIT has to hold: of a broker that guarantees less it is refused. Default:
+    /// [`TransactionGuarantee::AtLeastOnce`], which every broker of this crate does.
+    pub transactions: TransactionGuarantee,
     /// How long a connection for which something waits may read nothing. Default: 20 s.
     pub write_timeout: Duration,
     /// How long a connection that is being closed may take to read its last words. Default: 3 s.
@@ -66,6 +70,7 @@ impl Default for ServerSettings {
             pending: 64,
             pending_bytes: 256 << 10,
             withheld_headers: Vec::new(),
+            transactions: TransactionGuarantee::AtLeastOnce,
             write_timeout: Duration::from_secs(20),
             linger: Duration::from_secs(3),
             linger_bytes: 16 << 20,

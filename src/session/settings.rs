@@ -72,8 +72,8 @@ pub struct SessionSettings {
     /// The most bytes in the ids and destinations of one connection's subscriptions: each is kept
     /// several times. Default: 128 KiB.
     pub subscription_bytes: usize,
-    /// The most deliveries of one connection that are neither acknowledged nor rejected. Default:
-    /// 10,000.
+    /// The most deliveries of one connection that are neither acknowledged nor rejected, and the most
+    /// that a `prefetch-count` counts for. Default: 10,000.
     pub unsettled: usize,
     /// The most open transactions of one connection. Default: 100.
     pub transactions: usize,

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use stompbox::broker::{
     Broker, BrokerError, Capabilities, Completer, Destination, Host, MemoryBroker, Message,
-    Operation, Outcome, Settle, Subscriber, SubscriberId, Turn,
+    Operation, Outcome, Settle, Subscriber, SubscriberId, TransactionGuarantee, Turn,
 };
-use stompbox::frame::Command;
+use stompbox::frame::{Command, Frame};
 use stompbox::server::{Server, ServerSettings};
 
 use super::heart_beats::embedded;
@@ -19,6 +19,8 @@ use super::peer::{TEXT, listening};
 #[derive(Default)]
 struct Waiting {
     memory: MemoryBroker,
+    /// What it says that it can do, if that is not what the broker in memory can.
+    capabilities: Option<Capabilities>,
     pending: Mutex<Vec<Completer>>,
     subscribers: Mutex<Vec<Subscriber>>,
     calls: AtomicUsize,
@@ -52,7 +54,7 @@ impl Waiting {
 
 impl Broker for Waiting {
     fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
+        self.capabilities.unwrap_or_else(|| self.memory.capabilities())
     }
 
     fn attach(&self, host: Arc<dyn Host>) {
@@ -226,4 +228,88 @@ async fn a_broker_is_called_back_at_its_deadline() {
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert_eq!(broker.called_back.load(Ordering::SeqCst), times);
     }
+}
+
+/// A server over a broker whose transactions guarantee no more than this. Returns what becomes of a
+/// COMMIT.
+async fn commit_with(offered: TransactionGuarantee, settings: ServerSettings) -> Frame {
+    let mut capabilities = MemoryBroker::new().capabilities();
+    capabilities.transactions = offered;
+    let broker = Waiting { capabilities: Some(capabilities), ..Waiting::default() };
+    let broker = Arc::new(broker);
+    let builder = Server::builder().shared_broker(broker.clone()).settings(settings);
+    let (_server, mut peer) = embedded(builder);
+    peer.connect("").await;
+    peer.send("BEGIN\ntransaction:t\n\n").await;
+    peer.send("SEND\ndestination:/topic/a\ntransaction:t\n\n").await;
+    peer.send("COMMIT\ntransaction:t\nreceipt:1\n\n").await;
+    let committed = broker.complete(0, Ok(()));
+    tokio::select! {
+        frame = peer.frame() => frame,
+        () = committed => peer.frame().await,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_would_hold_less_than_the_server_wants_is_refused() {
+    use TransactionGuarantee::{AtLeastOnce, Atomic, None};
+
+    for (offered, wanted, taken) in [
+        (None, None, false),
+        (None, AtLeastOnce, false),
+        (AtLeastOnce, AtLeastOnce, true),
+        (AtLeastOnce, Atomic, false),
+        (Atomic, Atomic, true),
+    ] {
+        let mut settings = ServerSettings::default();
+        settings.transactions = wanted;
+        let answer = commit_with(offered, settings).await;
+        let command = if taken { Command::Receipt } else { Command::Error };
+        assert_eq!(answer.command(), command, "{offered:?} {wanted:?}");
+        assert_eq!(answer.header("receipt-id").as_deref(), Some("1"));
+        if !taken {
+            assert_eq!(answer.header("message").as_deref(), Some("not supported"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_broker_is_told_what_a_subscription_wants() {
+    let mut capabilities = MemoryBroker::new().capabilities();
+    capabilities.durable = true;
+    let broker = Waiting { capabilities: Some(capabilities), ..Waiting::default() };
+    let broker = Arc::new(broker);
+    let mut settings = ServerSettings::default();
+    settings.session.unsettled = 500;
+    let builder = Server::builder().shared_broker(broker.clone()).settings(settings);
+    let (_server, mut peer) = embedded(builder);
+    peer.connect("").await;
+    for (place, (headers, durable, prefetch)) in [
+        ("", false, Subscriber::DEFAULT_PREFETCH),
+        ("durable:true\nprefetch-count:3\n", true, 3),
+        // No more than the session may hold.
+        ("durable:false\nprefetch-count:65535\n", false, 500),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let subscribe = format!("SUBSCRIBE\nid:{place}\nreceipt:{place}\ndestination:/queue/a\n");
+        peer.send(&format!("{subscribe}{headers}\n")).await;
+        broker.complete(0, Ok(())).await;
+        peer.expect_receipt(&place.to_string()).await;
+        let subscriber = broker.subscribers.lock()[place].clone();
+        assert_eq!((subscriber.durable, subscriber.prefetch), (durable, prefetch), "{headers}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_queues_for_replies_who_asks_for_one_is_refused() {
+    let (_server, mut peer) = embedded(Server::builder().broker(Waiting::default()));
+    peer.connect("").await;
+    peer.send("SEND\ndestination:/queue/a\nreceipt:1\nreply-to:/temp-queue/a\n\n").await;
+    let error = peer.frame().await;
+    assert_eq!(error.command(), Command::Error);
+    assert_eq!(error.header("receipt-id").as_deref(), Some("1"));
+    let detail = String::from_utf8_lossy(error.body()).into_owned();
+    assert!(detail.contains("does not support queues for replies"), "{detail}");
 }

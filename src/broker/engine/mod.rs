@@ -8,6 +8,8 @@ mod backoff;
 mod consumers;
 #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod outbox;
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod rules;
 mod slow_consumers;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 mod transactions;
@@ -19,6 +21,8 @@ pub(super) use backoff::Backoff;
 pub(super) use consumers::{Consumers, Settled};
 #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 pub(super) use outbox::{Item, Outbox, OutboxLimits};
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+pub(super) use rules::check_rules;
 pub(super) use slow_consumers::slow_consumer;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
 pub(super) use transactions::settle_after;

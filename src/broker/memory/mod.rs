@@ -190,6 +190,7 @@ impl Broker for MemoryBroker {
             queues: true,
             settle: true,
             patterns: true,
+            temporary_queues: true,
             history: self.options.rules.keep_history(),
             transactions: TransactionGuarantee::Atomic,
             ..Capabilities::default()

@@ -107,6 +107,7 @@ impl NatsBroker {
     /// is not understood, or that no server of it answers within some seconds.
     pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
         let address = Address::parse(url)?;
+        engine::check_rules(&options.rules, &["expiration"], node::ENGINE)?;
         if url.starts_with("tls:") {
             // Where there is one already, it serves.
             drop(ring::default_provider().install_default());
@@ -140,7 +141,7 @@ impl NatsBroker {
         match self.node.prefixes.check(destination)? {
             Kind::Queue if !self.node.has_jetstream => unsupported(Capability::Queues),
             Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
-            Kind::Temporary => unsupported(Capability::Queues),
+            Kind::Temporary => unsupported(Capability::TemporaryQueues),
             Kind::Queue => stream::check_name(destination).map(|()| Kind::Queue),
             Kind::Topic => Ok(Kind::Topic),
         }
@@ -218,6 +219,9 @@ impl Broker for NatsBroker {
             Ok(kind) => kind,
             Err(error) => return error.into(),
         };
+        if subscriber.durable && kind == Kind::Topic {
+            return BrokerError::unsupported(Capability::Durable, destination).into();
+        }
         if let Some(request) = &subscriber.history
             && let Err(error) = self.check_history(destination, kind, request)
         {

@@ -64,6 +64,24 @@ pub enum RejectedPolicy {
     DeadLetter,
 }
 
+impl QueuePolicy {
+    /// The settings that say something else than the default, as a rule calls them.
+    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+    pub(in super::super) fn settings(&self) -> impl Iterator<Item = &'static str> {
+        let default = Self::default();
+        let all = [
+            ("messages", self.messages != default.messages),
+            ("bytes", self.bytes != default.bytes),
+            ("full", self.overflow != default.overflow),
+            ("nack", self.rejected != default.rejected),
+            ("deliveries", self.deliveries != default.deliveries),
+            ("dead-letter", self.dead_letter != default.dead_letter),
+            ("expiration", self.expiration != default.expiration),
+        ];
+        all.into_iter().filter(|(_, says)| *says).map(|(setting, _)| setting)
+    }
+}
+
 impl Default for QueuePolicy {
     fn default() -> Self {
         Self {

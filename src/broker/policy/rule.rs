@@ -109,6 +109,16 @@ impl DestinationRules {
         self.rules.iter().find(matching).map_or(&self.otherwise, DestinationRule::policy)
     }
 
+    /// All policies, each with the destination or the pattern that it is for; the last one is for all
+    /// others.
+    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+    pub(in super::super) fn iter(
+        &self,
+    ) -> impl Iterator<Item = (Option<&Destination>, &DestinationPolicy)> {
+        let rules = self.rules.iter().map(|rule| (Some(&rule.destinations), &rule.policy));
+        rules.chain([(None, &self.otherwise)])
+    }
+
     /// Whether all destinations that a pattern matches are known to keep history: no rule that comes
     /// before the one for all of them keeps none.
     #[cfg(feature = "nats")]

@@ -66,7 +66,8 @@ impl RabbitMqBroker {
     /// file that the environment variable `SSL_CERT_FILE` names.
     ///
     /// Of the options the rules count where they say what becomes of slow consumers; how a queue
-    /// treats its messages is a policy of RabbitMQ. A further prefix is an error.
+    /// treats its messages is a policy of RabbitMQ, and a rule that says it is an error, as is a further
+    /// prefix.
     ///
     /// Needs tokio's runtime, which also runs what keeps the connection.
     pub async fn connect(url: &str, options: BrokerOptions) -> Result<Self, ConnectError> {
@@ -75,6 +76,7 @@ impl RabbitMqBroker {
             let reason = "RabbitMQ has prefixes of its own, and no others can be added";
             return Err(ConnectError::Engine { url: redacted(url), source: reason.into() });
         }
+        engine::check_rules(&options.rules, &[], ENGINE)?;
         let rules = Arc::new(options.rules);
         let shared = Arc::new(Shared {
             uri,
@@ -127,7 +129,11 @@ impl RabbitMqBroker {
         if subscriber.history.is_some() {
             return unsupported(Capability::History);
         }
-        match kind(destination)? {
+        let address = Address::of(destination)?;
+        // The queue of the topics, of an exchange and of replies is gone with the node's connection.
+        let stays = matches!(address, Address::Queue(_) | Address::ExistingQueue(_));
+        match kind_of(&address, destination)? {
+            _ if subscriber.durable && !stays => unsupported(Capability::Durable),
             Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
             kind => Ok(kind),
         }
@@ -143,7 +149,11 @@ enum Kind {
 }
 
 fn kind(destination: &Destination) -> Result<Kind, BrokerError> {
-    match Address::of(destination)? {
+    kind_of(&Address::of(destination)?, destination)
+}
+
+fn kind_of(address: &Address, destination: &Destination) -> Result<Kind, BrokerError> {
+    match address {
         Address::Topic(_) => Ok(Kind::Topic),
         Address::Queue(_) | Address::ExistingQueue(_) | Address::Temporary(_) => Ok(Kind::Queue),
         Address::Exchange(..) => Ok(Kind::Exchange),
@@ -175,6 +185,7 @@ impl Broker for RabbitMqBroker {
             settle: true,
             durable: true,
             patterns: true,
+            temporary_queues: true,
             transactions: TransactionGuarantee::AtLeastOnce,
             ..Capabilities::default()
         }
@@ -306,6 +317,8 @@ impl std::fmt::Debug for RabbitMqBroker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::{Outlet, Taken};
+    use crate::session::{Delivery, SubscriptionKey};
 
     #[test]
     fn a_url_names_the_virtual_host_and_may_set_the_heart_beat() {
@@ -333,6 +346,36 @@ mod tests {
         let options = BrokerOptions::default().topic("/broadcast");
         let refused = RabbitMqBroker::connect("amqp://127.0.0.1:1", options).await.err();
         assert!(refused.is_some_and(|error| error.to_string().contains("prefixes")));
+    }
+
+    struct Nobody;
+
+    impl Outlet for Nobody {
+        fn deliver(&self, _: SubscriptionKey, _: &[Delivery], _: Instant) -> Taken {
+            Taken::Written
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_policy_of_rabbitmq_says_is_no_rule() {
+        let options = BrokerOptions::default().rule("/queue/**,expiration=1h".parse().unwrap());
+        let refused = RabbitMqBroker::connect("amqp://127.0.0.1:1", options).await.err();
+        let refused = refused.map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(refused, "RabbitMQ cannot do what expiration= says for /queue/**");
+    }
+
+    #[test]
+    fn only_a_queue_waits_for_who_is_away() {
+        let id = SubscriberId { connection: 1, subscription: SubscriptionKey::new(0, 0) };
+        let subscriber = Subscriber::new(id, Arc::new(Nobody)).with_durable(true);
+        let check =
+            |name: &str| RabbitMqBroker::check(&name.parse().unwrap(), &subscriber).map(|_| ());
+        assert_eq!((check("/queue/a"), check("/amq/queue/a")), (Ok(()), Ok(())));
+        for name in ["/topic/a", "/topic/**", "/exchange/a/b", "/temp-queue/0f/a"] {
+            let destination = name.to_owned();
+            let refused = BrokerError::Unsupported { capability: Capability::Durable, destination };
+            assert_eq!(check(name), Err(refused));
+        }
     }
 
     #[test]

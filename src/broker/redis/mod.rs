@@ -18,6 +18,7 @@ mod stream_id;
 mod taking;
 mod windows;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,7 +70,6 @@ use stream_id::StreamId;
 /// The names at Redis begin with `stompbox:`. A destination's channel is `stompbox:/topic/room/5`;
 /// what another program publishes there is a message with that as its body. A queue's stream is
 /// `stompbox:queue:/queue/work`; it is there while the queue has messages or consumers.
-#[derive(Debug)]
 pub struct RedisBroker {
     node: Arc<Node>,
     tasks: [JoinHandle<()>; 3],
@@ -98,6 +98,7 @@ impl RedisBroker {
             url: redacted(url),
             source: error.to_string().into(),
         };
+        engine::check_rules(&options.rules, &["expiration"], ENGINE)?;
         let node = Arc::new(Node::new(client(url).map_err(failed)?, options));
         let connection = node.connect().await.map_err(failed)?;
         let sending = tokio::spawn(sending::send(Arc::clone(&node), connection));
@@ -131,6 +132,13 @@ impl Drop for RedisBroker {
     }
 }
 
+/// Without what is on its way, and without the URL, which may hold a password.
+impl fmt::Debug for RedisBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBroker").field("router", &self.node.router).finish_non_exhaustive()
+    }
+}
+
 impl From<redis::RedisError> for Lost {
     fn from(_: redis::RedisError) -> Self {
         Self
@@ -157,6 +165,7 @@ impl Broker for RedisBroker {
             history: self.node.rules.keep_history(),
             durable: true,
             patterns: true,
+            temporary_queues: true,
             transactions: TransactionGuarantee::Atomic,
         }
     }
@@ -243,5 +252,32 @@ impl Broker for RedisBroker {
 
     fn handle_deadline(&self, turn: &mut Turn) {
         self.node.router.handle_deadline(turn.now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn neither_an_error_nor_a_broker_shows_the_password() {
+        // Nobody listens at port 1.
+        let url = "redis://login:secret@127.0.0.1:1";
+        let error = RedisBroker::connect(url, BrokerOptions::default()).await.unwrap_err();
+        let node = Arc::new(Node::new(client(url).unwrap(), BrokerOptions::default()));
+        let tasks = [(), (), ()].map(|()| tokio::spawn(async {}));
+        let broker = RedisBroker { node, tasks };
+        for text in [error.to_string(), format!("{error:?}"), format!("{broker:?}")] {
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_redis_cannot_do_for_a_queue_is_an_error() {
+        let options = BrokerOptions::default();
+        let options = options.rule("/queue/a,expiration=1h".parse().unwrap());
+        let options = options.rule("/queue/b,dead-letter=/queue/dead".parse().unwrap());
+        let refused = RedisBroker::connect("redis://127.0.0.1:1", options).await.unwrap_err();
+        assert_eq!(refused.to_string(), "Redis cannot do what dead-letter= says for /queue/b");
     }
 }

@@ -197,6 +197,9 @@ impl Node {
         turn: &mut Turn,
     ) -> Result<Outcome, BrokerError> {
         let kind = self.check(destination)?;
+        if subscriber.durable && kind != Kind::Queue {
+            return Err(BrokerError::unsupported(Capability::Durable, destination));
+        }
         self.check_history(destination, subscriber.history.as_ref())?;
         if kind == Kind::Queue {
             let (queue, outcome) = self.queues.join(destination, &subscriber);
@@ -285,14 +288,26 @@ mod tests {
         assert!(node.outbox.try_next().is_some() && node.outbox.try_next().is_none());
     }
 
+    fn subscriber() -> Subscriber {
+        let subscription = SubscriptionKey::new(0, 0);
+        Subscriber::new(SubscriberId { connection: 1, subscription }, Arc::new(Nobody))
+    }
+
+    #[test]
+    fn only_a_queue_waits_for_who_is_away() {
+        let node = node();
+        for (name, waits) in [("/topic/a", false), ("/topic/*", false), ("/queue/a", true)] {
+            let mut turn = Turn::new(Instant::now());
+            let subscriber = subscriber().with_durable(true);
+            let subscribed = node.subscribe(&name.parse().unwrap(), subscriber, &mut turn);
+            assert_eq!(subscribed.is_ok(), waits, "{name}");
+        }
+    }
+
     #[test]
     fn what_finds_no_room_when_it_is_settled_is_to_be_found_again() {
         let (node, now) = (node(), Instant::now());
-        let subscriber = Subscriber::new(
-            SubscriberId { connection: 1, subscription: SubscriptionKey::new(0, 0) },
-            Arc::new(Nobody),
-        );
-        let (queue, outcome) = node.queues.join(&"/queue/a".parse().unwrap(), &subscriber);
+        let (queue, outcome) = node.queues.join(&"/queue/a".parse().unwrap(), &subscriber());
         let bytes = OutboxLimits::default().bytes;
         drop((outcome, node.outbox.push(Request::new(Vec::new()), bytes, now)));
         assert!(!queue.take_stale());

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::task::Context;
 
-use crate::broker::{Destination, Subscriber, Turn};
+use crate::broker::{BrokerError, Capability, Destination, Subscriber, Turn};
 use crate::frame::{Command, Frame, HeaderName};
 use crate::session::{
     AckMode, Leaving, Refusal, SendFrame, SubscribeFrame, SubscriptionKey, UnsubscribeTarget,
@@ -32,6 +32,9 @@ struct Subscribed {
     /// It was made for a SEND, and gives way to one that the client asks for.
     automatic: bool,
 }
+
+/// The prefix that clients use with every server, and so with one whose broker has no such queues.
+const USUAL: &str = "/temp-queue";
 
 /// How many characters a key has, in hexadecimal.
 const KEY_LENGTH: usize = 32;
@@ -67,6 +70,12 @@ impl Connection {
     ) -> Result<(), Refusal> {
         self.name_own(&mut send.destination)?;
         let Some(reply_to) = send.frame.header(HeaderName::ReplyTo) else { return Ok(()) };
+        if self.shared.temporary_queues.is_none() && Name::parse(USUAL, &reply_to).is_some() {
+            // To pass it on would be to have whoever replies refused in place of who asks.
+            let capability = Capability::TemporaryQueues;
+            let destination = reply_to.into_owned();
+            return Err(BrokerError::Unsupported { capability, destination }.into());
+        }
         let local: Box<str> = reply_to.as_ref().into();
         let mut named = local.clone();
         if self.name_own(&mut named)? {

@@ -2,7 +2,8 @@ use std::task::Context;
 use std::time::SystemTime;
 
 use crate::broker::{
-    self, BrokerError, Capability, Destination, Message, Operation, Subscriber, Turn,
+    self, BrokerError, Capability, Destination, Message, Operation, Subscriber,
+    TransactionGuarantee, Turn,
 };
 use crate::session::{
     self, Event, Refusal, SendFrame, SessionError, SettleFrame, SubscribeFrame, SubscriptionKey,
@@ -95,14 +96,16 @@ impl Connection {
         let refused = |refusal: Refusal| subscribe.refused(refusal);
         named.map_err(refused)?;
         let destination = destination(&subscribe.destination).map_err(refused)?;
-        self.check_capabilities(subscribe).map_err(refused)?;
+        let durable = subscribe.frame.header("durable").as_deref() == Some("true");
+        self.check_capabilities(subscribe, durable).map_err(refused)?;
         let history = history::request(subscribe, SystemTime::now());
         let history = history.map_err(|error| subscribe.refused(error))?;
         let key = self.open(subscribe, &destination).map_err(|error| subscribe.refused(error))?;
         let subscriber = Subscriber::new(self.subscriber(key), self.outlet.clone())
             .with_settles(subscribe.ack.settles())
-            .with_prefetch(subscribe.prefetch)
-            .with_history(history);
+            .with_prefetch(subscribe.prefetch.map(|it| it.min(self.shared.session.unsettled)))
+            .with_history(history)
+            .with_durable(durable);
         let outcome = self.shared.broker.subscribe(&destination, subscriber, turn);
         self.end_automatic(&subscribe.destination, key, turn);
         self.begin(outcome, Then::Activate(key, receipt), 0, context)
@@ -123,12 +126,12 @@ impl Connection {
     }
 
     /// Refuses what the broker cannot do: to ignore it would be to promise it.
-    fn check_capabilities(&self, subscribe: &SubscribeFrame) -> Result<(), Refusal> {
+    fn check_capabilities(&self, subscribe: &SubscribeFrame, durable: bool) -> Result<(), Refusal> {
         let asked = |name: &str| subscribe.frame.headers().contains(name);
         let capabilities = self.shared.broker.capabilities();
         let wanted = [
             (Capability::History, asked("history") || asked("since")),
-            (Capability::Durable, subscribe.frame.header("durable").as_deref() == Some("true")),
+            (Capability::Durable, durable),
         ];
         for (capability, asked) in wanted {
             if asked && !capabilities.supports(capability) {
@@ -184,6 +187,7 @@ impl Connection {
     ) -> Result<(), Refusal> {
         let receipt = commit.receipt;
         let refused = |refusal: Refusal| refusal.with_receipt(receipt.clone());
+        self.check_transactions().map_err(refused)?;
         let mut operations = Vec::with_capacity(commit.operations.len());
         let mut handled = Vec::new();
         for mut operation in commit.operations {
@@ -206,6 +210,19 @@ impl Connection {
         let bytes = operations.iter().map(size).sum();
         let outcome = self.shared.broker.commit(operations, turn);
         self.begin(outcome, Then::Handle(handled, receipt), bytes, context)
+    }
+
+    /// Refuses a COMMIT that would not hold as far as this server promises.
+    fn check_transactions(&self) -> Result<(), Refusal> {
+        let detail = match self.shared.broker.capabilities().transactions {
+            TransactionGuarantee::None => "this broker does not support transactions",
+            guarantee if guarantee < self.shared.settings.transactions => {
+                "this server takes only transactions that are done as a whole or not at all, and its \
+                 broker may do a part of one"
+            }
+            _ => return Ok(()),
+        };
+        Err(Refusal::new("not supported", detail))
     }
 }
 

@@ -52,6 +52,12 @@ impl Listener {
         Self::subscribe(node, queue, settings).await.expect("it may consume")
     }
 
+    /// One that what is published while it is away is to wait for.
+    #[allow(dead_code, reason = "not every engine's tests have one")]
+    pub(crate) async fn durable(node: &impl Broker, to: &str) -> Result<Self, BrokerError> {
+        Self::subscribe(node, to, |subscriber| subscriber.with_durable(true)).await
+    }
+
     async fn subscribe(
         node: &impl Broker,
         destination: &str,

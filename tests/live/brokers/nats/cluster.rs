@@ -18,7 +18,8 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    /// The name tells its folders from those of other tests.
+    fn start(name: &str) -> Self {
         let ports: Vec<_> = std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").unwrap())
             .take(3)
             .map(|listener| (listener.local_addr().unwrap().port(), listener))
@@ -30,7 +31,7 @@ impl Cluster {
             let configuration = format!(
                 "server_name: s{number}\ncluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: {routes:?} }}"
             );
-            Engine::start_with(&format!("cluster-{number}"), &configuration)
+            Engine::start_with(&format!("{name}-{number}"), &configuration)
         };
         let engines: Vec<_> = ports.iter().enumerate().map(engine).collect();
         let hosts: Vec<_> =
@@ -92,7 +93,7 @@ fn leader_of_three(info: &Info) -> Option<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn a_cluster_survives_the_crash_of_a_server() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start("cluster");
     let leader = cluster.replicate().await;
     let (one, other) = (cluster.node().await, cluster.node().await);
     let room = kept_room();
@@ -148,7 +149,7 @@ async fn a_cluster_survives_the_crash_of_a_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn a_queue_survives_the_crash_of_a_server_elsewhere() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::start("cluster-queue");
     let queue = kept_room().replace("/topic/", "/queue/");
     publish_at_last(&cluster.node().await, &queue, "0").await;
     let urls: Vec<_> = cluster.engines.iter().map(|engine| engine.url.clone()).collect();

@@ -203,6 +203,17 @@ async fn what_has_expired_is_not_delivered() {
 
 #[tokio::test]
 #[ignore = "needs nats"]
+async fn only_a_queue_waits_for_who_is_away() {
+    let node = node(&url()).await;
+    Listener::durable(&node, &queue()).await.expect("it waits in JetStream");
+    for name in ["/topic/a", "/topic/*"] {
+        let refused = Listener::durable(&node, name).await.err();
+        assert!(matches!(refused, Some(BrokerError::Unsupported { .. })), "{name}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs nats"]
 async fn what_could_not_be_consumed_is_refused() {
     let node = node(&url()).await;
     let refused = publish(&node, &format!("/queue/{}", "ü".repeat(50)), "never").await;
