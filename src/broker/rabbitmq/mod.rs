@@ -4,6 +4,7 @@ mod address;
 mod connection;
 mod exchanges;
 mod gaps;
+mod granted;
 mod private_queue;
 mod properties;
 mod publishing;

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, SelectAll, StreamExt};
+use lapin::message::Delivery as Message;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
     QueueDeleteOptions,
@@ -14,6 +15,7 @@ use lapin::{Channel, Connection, Consumer, ErrorKind};
 use super::super::Destination;
 use super::super::engine::{Change, Consumers, Settled};
 use super::address::Address;
+use super::granted::Granted;
 use super::properties::{earlier_deliveries, message_of};
 use super::publishing::declare;
 use super::shared::{DeliveryTag, Shared, refusal};
@@ -36,6 +38,9 @@ struct Consuming<'a> {
     name: ShortString,
     channel: Channel,
     consumers: Arc<Consumers<DeliveryTag>>,
+    granted: Granted,
+    /// What comes by each of the consumers at RabbitMQ.
+    arriving: SelectAll<Consumer>,
 }
 
 impl<'a> Queues<'a> {
@@ -136,10 +141,11 @@ impl<'a> Consuming<'a> {
         };
         let (name, consumers) = (name.clone(), Arc::clone(consumers));
         let channel = connection.create_channel().await?;
-        Ok(Some(Self { shared, queue: queue.clone(), address, name, channel, consumers }))
+        let (queue, granted, arriving) = (queue.clone(), Granted::default(), SelectAll::new());
+        Ok(Some(Self { shared, queue, address, name, channel, consumers, granted, arriving }))
     }
 
-    async fn run(self) -> lapin::Result<()> {
+    async fn run(mut self) -> lapin::Result<()> {
         // Again where somebody has deleted the queue.
         loop {
             declare(&self.channel, &self.address).await?;
@@ -154,77 +160,80 @@ impl<'a> Consuming<'a> {
         }
     }
 
-    /// Consumes with the credit of the consumers here, and anew whenever that is another. Returns
-    /// whether it is to stop.
-    async fn run_on_queue(&self) -> lapin::Result<bool> {
+    /// Consumes for as long as there are consumers here. Returns whether it is to stop; else the queue is
+    /// not there any more.
+    async fn run_on_queue(&mut self) -> lapin::Result<bool> {
+        let mut is_listening = false;
         loop {
+            self.settle().await?;
             if self.consumers.is_stopping() {
-                self.settle().await?;
                 // Who has come meanwhile finds the subscription stopped, and has it begun again.
                 return Ok(true);
             }
-            if self.consumers.is_empty() {
+            self.adjust().await?;
+            if !std::mem::replace(&mut is_listening, true) {
                 self.shared.queues.listening(&self.queue);
-                self.consumers.changed().await;
-                continue;
             }
-            let credit = self.consumers.credit();
-            let prefetch = u16::try_from(credit).unwrap_or(u16::MAX).max(1);
-            self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-            let (name, tag) = (self.name.clone(), ShortString::default());
-            let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-            let mut consumer = self.channel.basic_consume(name, tag, options, none).await?;
-            self.shared.queues.listening(&self.queue);
-            if !self.run_with(credit, &mut consumer).await? {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Works while the consumers have this credit. Returns whether the queue is still there.
-    async fn run_with(&self, credit: usize, consumer: &mut Consumer) -> lapin::Result<bool> {
-        self.consumers.dispatch(Instant::now());
-        loop {
+            self.consumers.dispatch(Instant::now());
             tokio::select! {
-                message = consumer.next() => match message {
-                    Some(Ok(message)) => self.deliver(&message),
-                    Some(Err(error)) => return Err(error),
-                    None => return Ok(false),
-                },
-                () = self.consumers.changed() => {
-                    self.settle().await?;
-                    if self.consumers.credit() != credit || self.consumers.is_stopping() {
-                        self.cancel(consumer).await?;
-                        return Ok(true);
+                came = next(&mut self.arriving), if !self.arriving.is_empty() => {
+                    self.take(&came?);
+                    if self.arriving.is_empty() {
+                        self.granted.all_ended();
+                        return Ok(false);
                     }
                 }
+                () = self.consumers.changed() => {}
             }
         }
     }
 
-    fn deliver(&self, message: &lapin::message::Delivery) {
-        let shared = message_of(&self.queue, &message.properties, &message.data);
-        let attempts = earlier_deliveries(&message.properties, message.redelivered);
-        self.consumers.arrived(message.delivery_tag, shared, attempts);
-        self.consumers.dispatch(Instant::now());
+    /// Has RabbitMQ hand over as many messages as the consumers here have credit for.
+    async fn adjust(&mut self) -> lapin::Result<()> {
+        let credit = self.consumers.credit();
+        let to_be_one = self.arriving.len() > 1 && self.granted.is_idle();
+        if self.granted.exceeds(credit) || to_be_one {
+            self.cancel().await?;
+        }
+        let Some(window) = self.granted.next_window(credit) else { return Ok(()) };
+        self.channel.basic_qos(window, BasicQosOptions::default()).await?;
+        let (name, tag) = (self.name.clone(), ShortString::default());
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        self.arriving.push(self.channel.basic_consume(name, tag, options, none).await?);
+        self.granted.grant(window);
+        Ok(())
     }
 
-    /// Ends the engine's consumer, keeps what it had handed over, and gives back what is too much.
-    async fn cancel(&self, consumer: &mut Consumer) -> lapin::Result<()> {
-        self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
-        while let Some(message) = consumer.next().await {
-            self.deliver(&message?);
+    /// Ends the consumers at RabbitMQ, keeps what they had handed over, and gives back what is too much.
+    async fn cancel(&mut self) -> lapin::Result<()> {
+        for consumer in &self.arriving {
+            self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+        }
+        while !self.arriving.is_empty() {
+            let came = next(&mut self.arriving).await?;
+            self.take(&came);
         }
         for (tag, _) in self.consumers.take_surplus() {
             self.requeue(tag).await?;
         }
+        self.granted.all_ended();
         Ok(())
     }
 
-    async fn settle(&self) -> lapin::Result<()> {
+    fn take(&mut self, came: &[Message]) {
+        for message in came {
+            let shared = message_of(&self.queue, &message.properties, &message.data);
+            let attempts = earlier_deliveries(&message.properties, message.redelivered);
+            self.granted.came(message.delivery_tag);
+            self.consumers.arrived(message.delivery_tag, shared, attempts);
+        }
+    }
+
+    async fn settle(&mut self) -> lapin::Result<()> {
         for settled in self.consumers.take_settled() {
             match settled {
                 Settled::Done(tag) => {
+                    self.granted.settled(tag);
                     self.channel.basic_ack(tag, BasicAckOptions::default()).await?;
                 }
                 Settled::Requeue(tag) => self.requeue(tag).await?,
@@ -233,7 +242,21 @@ impl<'a> Consuming<'a> {
         Ok(())
     }
 
-    async fn requeue(&self, tag: DeliveryTag) -> lapin::Result<()> {
+    async fn requeue(&mut self, tag: DeliveryTag) -> lapin::Result<()> {
+        self.granted.settled(tag);
         self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
     }
+}
+
+/// Waits for messages, or the end of all consumers, and returns what is here, in the order of the queue.
+async fn next(arriving: &mut SelectAll<Consumer>) -> lapin::Result<Vec<Message>> {
+    let mut came = Vec::new();
+    let mut next = arriving.next().await;
+    while let Some(message) = next {
+        came.push(message?);
+        next = arriving.next().now_or_never().flatten();
+    }
+    // Each consumer brings its own in their order.
+    came.sort_unstable_by_key(|message| message.delivery_tag);
+    Ok(came)
 }

@@ -13,6 +13,7 @@ mod exchanges;
 mod faults;
 mod node;
 mod plugin;
+mod prefetch;
 #[path = "../program.rs"]
 mod program;
 mod refusals;

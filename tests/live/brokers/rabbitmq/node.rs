@@ -5,7 +5,7 @@ mod any;
 
 use stompbox::broker::{BrokerOptions, RabbitMqBroker};
 
-pub(crate) use any::{PATIENCE, bodies, unique, until};
+pub(crate) use any::{Consumer, PATIENCE, bodies, unique, until};
 
 pub(crate) type Node = any::Node<RabbitMqBroker>;
 
