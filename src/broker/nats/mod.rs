@@ -58,7 +58,8 @@ use task::Task;
 /// - A queue is a subject of a stream, `stompbox-queues`, and has a consumer there, from which each
 ///   node takes as many messages as its own consumers have credit for. A message is gone when it was
 ///   acknowledged; a SEND is complete when the stream has it. What a node that is gone had not settled
-///   is handed out again within 20 seconds.
+///   is handed out again within 20 seconds. A message expires as its `expiration` header or its
+///   [rule](super::QueuePolicy::expiration) says; whatever else a rule says of queues is an error.
 /// - Where a [rule](BrokerOptions::rule) says that a topic keeps its last messages, they are in a stream,
 ///   `stompbox-topics`: `/topic/room/5` is published on `stompbox-topics.topic.room.5`, from where the
 ///   stream publishes it on `topic.room.5`, with its place. So every node has the messages in one order

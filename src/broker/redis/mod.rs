@@ -52,7 +52,7 @@ use stream_id::StreamId;
 ///   What is rejected goes back to its old place, before all that no node has, and so does what a
 ///   consumer leaves unsettled and nobody else on its node has credit for. What a node holds that is
 ///   gone goes to others within 25 seconds. A message expires as its `expiration` header or its
-///   [rule](super::QueuePolicy::expiration) says; of the rules for queues nothing else counts.
+///   [rule](super::QueuePolicy::expiration) says; whatever else a rule says of queues is an error.
 /// - `/temp-queue/…`: a queue for replies ([`Broker::temporary_queues`]), which is a channel.
 /// - A publisher is held by no slow consumer, who may be on another node: `slow=hold` closes it.
 ///

@@ -299,8 +299,8 @@ mod tests {
         for (name, waits) in [("/topic/a", false), ("/topic/*", false), ("/queue/a", true)] {
             let mut turn = Turn::new(Instant::now());
             let subscriber = subscriber().with_durable(true);
-            let subscribed = node.subscribe(&name.parse().unwrap(), subscriber, &mut turn);
-            assert_eq!(subscribed.is_ok(), waits, "{name}");
+            let answer = node.subscribe(&name.parse().unwrap(), subscriber, &mut turn);
+            assert_eq!(answer.is_ok(), waits, "{name}");
         }
     }
 
