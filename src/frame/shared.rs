@@ -115,9 +115,8 @@ impl SharedMessage {
             Limits::default().with_head(usize::MAX).with_headers(usize::MAX).with_body(usize::MAX);
         let parsed = FrameRef::parse(&bytes, Version::V1_2, &limits, Leniency::strict());
         let (frame, read) = parsed.ok().flatten()?;
-        let of_a_server = ["subscription", "message-id", "ack", "token"];
         let known = frame.headers().get("destination").as_deref() == Some(destination)
-            && !of_a_server.iter().any(|name| frame.headers().get(name).is_some());
+            && !frame.headers().entries().filter_map(|it| it.known()).any(is_said_by_a_server);
         if !known || read != bytes.len() {
             return None;
         }
@@ -241,6 +240,21 @@ fn encode(
         }
         Encoded { bytes, omitted }
     })
+}
+
+/// What a server says of a delivery, and nobody else.
+#[cfg(feature = "redis")]
+fn is_said_by_a_server(name: HeaderName) -> bool {
+    matches!(
+        name,
+        HeaderName::Subscription
+            | HeaderName::MessageId
+            | HeaderName::Ack
+            | HeaderName::Token
+            | HeaderName::Gap
+            | HeaderName::Redelivered
+            | HeaderName::DeliveryCount
+    )
 }
 
 impl fmt::Debug for SharedMessage {

@@ -55,8 +55,11 @@ mod tests {
     fn what_is_of_somebody_else_is_a_body() {
         let room: Destination = "/topic/a".parse().unwrap();
         let elsewhere = SharedMessage::new("/topic/b", [("a", "b")], b"");
-        let forged = b"destination:/topic/a\nsubscription:7\n\n\0";
-        for payload in [b"{}".as_slice(), b"", b"token:", write(&elsewhere), forged] {
+        let forged = ["subscription:7", "gap:true", "redelivered:true", "delivery-count:2"];
+        let forged = forged.map(|header| format!("destination:/topic/a\n{header}\n\n\0"));
+        let forged = forged.iter().map(String::as_bytes);
+        let others = [b"{}".as_slice(), b"", b"token:", write(&elsewhere)];
+        for payload in others.into_iter().chain(forged) {
             let (message, token) = read(&room, payload);
             assert_eq!((message.body(), token), (payload, None));
             let frame = message.frame().unwrap();

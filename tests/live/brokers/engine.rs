@@ -13,6 +13,8 @@ pub(crate) fn setting(name: &str) -> String {
 /// `tests/live/engines`.
 pub(crate) struct Engine {
     script: &'static str,
+    /// What its script is asked to start it.
+    start: &'static str,
     folder: PathBuf,
     /// Whether somebody else ends it, and removes its folder.
     lent: bool,
@@ -36,12 +38,29 @@ impl Engine {
         name: &str,
         configuration: &str,
     ) -> Self {
+        Self::start_as("start", script, url, name, configuration)
+    }
+
+    /// Starts one by another action of its script than `start`.
+    pub(crate) fn start_as(
+        start: &'static str,
+        script: &'static str,
+        url: &str,
+        name: &str,
+        configuration: &str,
+    ) -> Self {
         let folder = std::env::temp_dir().join(format!("stompbox-{name}-{}", std::process::id()));
         std::fs::create_dir(&folder).expect("a folder of its own");
         std::fs::write(folder.join("configuration"), configuration).expect("a file");
-        let mut engine =
-            Self { script, folder, lent: false, url: String::new(), settings: HashMap::new() };
-        engine.settings = parse(&engine.call(&["start"]));
+        let mut engine = Self {
+            script,
+            start,
+            folder,
+            lent: false,
+            url: String::new(),
+            settings: HashMap::new(),
+        };
+        engine.settings = parse(&engine.call(&[start]));
         engine.url = engine.settings.get(url).expect("its URL").clone();
         engine
     }
@@ -50,12 +69,12 @@ impl Engine {
     pub(crate) fn lent(script: &'static str, url: &str) -> Self {
         let folder = PathBuf::from(setting("LIVE_ENGINE"));
         let settings = std::env::vars().collect();
-        Self { script, folder, lent: true, url: setting(url), settings }
+        Self { script, start: "start", folder, lent: true, url: setting(url), settings }
     }
 
     /// Starts it again, on its data and its ports.
     pub(crate) fn start_again(&self) {
-        self.call(&["start"]);
+        self.call(&[self.start]);
     }
 
     /// Does to it what a crash does.

@@ -93,7 +93,7 @@ fn leader_of_three(info: &Info) -> Option<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn a_cluster_survives_the_crash_of_a_server() {
-    let mut cluster = Cluster::start("cluster");
+    let cluster = Cluster::start("cluster");
     let leader = cluster.replicate().await;
     let (one, other) = (cluster.node().await, cluster.node().await);
     let room = kept_room();
@@ -149,7 +149,7 @@ async fn a_cluster_survives_the_crash_of_a_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn a_queue_survives_the_crash_of_a_server_elsewhere() {
-    let mut cluster = Cluster::start("cluster-queue");
+    let cluster = Cluster::start("cluster-queue");
     let queue = kept_room().replace("/topic/", "/queue/");
     publish_at_last(&cluster.node().await, &queue, "0").await;
     let urls: Vec<_> = cluster.engines.iter().map(|engine| engine.url.clone()).collect();

@@ -37,7 +37,7 @@ fn check(received: &[Received]) {
 }
 
 /// As [`under_load`], where what is published is kept: nothing is missing anywhere.
-async fn under_load_where_it_is_kept(engine: &mut Engine, fault: impl AsyncFnOnce(&mut Engine)) {
+async fn under_load_where_it_is_kept(engine: &Engine, fault: impl AsyncFnOnce(&Engine)) {
     let (one, other) = (keeping_node(&engine.url).await, keeping_node(&engine.url).await);
     let room = kept_room();
     let listeners = [
@@ -69,7 +69,7 @@ async fn under_load_where_it_is_kept(engine: &mut Engine, fault: impl AsyncFnOnc
 }
 
 /// Does something to the engine while one node publishes and both listen.
-async fn under_load(engine: &mut Engine, fault: impl AsyncFnOnce(&mut Engine)) {
+async fn under_load(engine: &Engine, fault: impl AsyncFnOnce(&Engine)) {
     let (one, other) = (node(&engine.url).await, node(&engine.url).await);
     let room = room();
     let listeners = [Listener::new(&one, &room).await, Listener::new(&other, &room).await];
@@ -108,8 +108,8 @@ async fn under_load(engine: &mut Engine, fault: impl AsyncFnOnce(&mut Engine)) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn after_a_crash_of_the_engine_all_goes_on() {
-    let mut engine = Engine::start("crash");
-    under_load(&mut engine, async |engine| {
+    let engine = Engine::start("crash");
+    under_load(&engine, async |engine| {
         engine.kill();
         engine.start_again();
     })
@@ -119,8 +119,8 @@ async fn after_a_crash_of_the_engine_all_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn after_a_crash_of_the_engine_nothing_is_missing_that_is_kept() {
-    let mut engine = Engine::start("kept-crash");
-    under_load_where_it_is_kept(&mut engine, async |engine| {
+    let engine = Engine::start("kept-crash");
+    under_load_where_it_is_kept(&engine, async |engine| {
         engine.kill();
         engine.start_again();
     })
@@ -131,8 +131,8 @@ async fn after_a_crash_of_the_engine_nothing_is_missing_that_is_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn after_an_engine_hung_nothing_is_missing_that_is_kept() {
-    let mut engine = Engine::start("kept-hang");
-    under_load_where_it_is_kept(&mut engine, async |engine| {
+    let engine = Engine::start("kept-hang");
+    under_load_where_it_is_kept(&engine, async |engine| {
         engine.pause();
         tokio::time::sleep(Duration::from_secs(7)).await;
         engine.resume();
@@ -178,7 +178,7 @@ async fn an_engine_that_hangs_is_survived() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn without_an_engine_publishers_are_refused_in_time_and_nothing_stays() {
-    let mut engine = Engine::start("away");
+    let engine = Engine::start("away");
     let node = node(&engine.url).await;
     let room = room();
     let listener = Listener::new(&node, &room).await;

@@ -36,7 +36,7 @@ const LOGIN: &str = r#"authorization { user: node, password: "s3cret/" }"#;
 fn they_may_speak_tls_and_log_in() {
     let engine = Engine::start_with_tls("programs-tls", LOGIN);
     let url = engine.url.replace("tls://", "tls://node:s3cret%2F@");
-    let trusted = [("SSL_CERT_FILE", engine.certificate.clone())];
+    let trusted = [("SSL_CERT_FILE", engine.certificate())];
     let (here, there) = (Program::start(&url, &trusted), Program::start(&url, &trusted));
     let (mut one, mut other) = (here.connect(), there.connect());
     one.subscribe("/topic/a", "");

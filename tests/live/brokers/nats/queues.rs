@@ -74,7 +74,7 @@ async fn a_queue_is_one_queue_on_two_nodes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats"]
 async fn what_was_confirmed_survives_a_crash_of_the_engine() {
-    let mut engine = Engine::start("queue-crash");
+    let engine = Engine::start("queue-crash");
     let node = node(&engine.url).await;
     let queue = queue();
     let consumer = Listener::consumer(&node, &queue, 10).await;
