@@ -200,6 +200,23 @@ impl<T: Clone> Outbox<T> {
         (expired, next)
     }
 
+    /// Gives up what was sent and has waited for an answer for so long, from an engine that can be
+    /// reached. It may come to the engine still.
+    #[cfg(any(feature = "rabbitmq", test))]
+    pub(in super::super) fn give_up_unanswered(&self, now: Instant, longest: Duration) {
+        let given_up: Vec<_> = {
+            let state = &mut *self.state.lock();
+            let old = |entry: &&Entry<T>| now.saturating_duration_since(entry.since) >= longest;
+            let count = state.sent.iter().take_while(old).count();
+            let given_up: Vec<_> = state.sent.drain(..count).collect();
+            state.bytes -= given_up.iter().map(|entry| entry.bytes).sum::<usize>();
+            given_up
+        };
+        for completer in given_up.into_iter().filter_map(|entry| entry.completer) {
+            completer.complete(Err(BrokerError::Unavailable { engine: self.engine }));
+        }
+    }
+
     /// How many bytes are on their way.
     pub(in super::super) fn bytes(&self) -> usize {
         self.state.lock().bytes
@@ -289,6 +306,27 @@ mod tests {
             outbox.answer(item.number, Ok(()));
         }
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_not_answered_is_given_up() {
+        let (outbox, now) = (outbox(), Instant::now());
+        let (second, longest) = (Duration::from_secs(1), Duration::from_secs(30));
+        let mut outcomes = [
+            outbox.push("a", 1, now),
+            outbox.push("b", 2, now + second),
+            outbox.push("waits", 4, now),
+        ];
+        let sent = [outbox.try_next().unwrap(), outbox.try_next().unwrap()];
+        outbox.give_up_unanswered(now + longest, longest);
+        let answers = outcomes.each_mut().map(Outcome::take_ready);
+        assert_eq!(answers, [Some(Err(AWAY)), None, None]);
+        assert_eq!(outbox.bytes(), 6);
+        for item in sent {
+            outbox.answer(item.number, Ok(()));
+        }
+        assert_eq!(outcomes[1].take_ready(), Some(Ok(())));
+        assert_eq!(outbox.bytes(), 4);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lapin::uri::AMQPUri;
 use parking_lot::Mutex;
@@ -18,6 +18,10 @@ use super::properties::Persistence;
 
 /// The engine's own name for a message of a queue: its delivery tag on the queue's channel.
 pub(super) type DeliveryTag = u64;
+
+/// How long RabbitMQ may take to confirm a message: longer than it may hang before the connection is
+/// given up. It confirms nothing while it is out of memory, or a queue has lost most of its copies.
+const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// What the broker and the task that talks to RabbitMQ share.
 pub(super) struct Shared {
@@ -151,6 +155,7 @@ impl Shared {
         for upstreams in [&self.topics.upstreams, &self.exchanges.upstreams, &self.queues] {
             upstreams.expire(ENGINE, now);
         }
+        self.outbox.give_up_unanswered(now, UNANSWERED);
         self.outbox.expire(now)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stompbox::broker::BrokerError;
 use stompbox::testkit::{Mailbox, Received};
 
 use crate::engine::Engine;
@@ -142,4 +143,24 @@ async fn what_an_engine_does_not_take_in_time_is_refused() {
     node.subscribe(TOPIC, &mailbox).await;
     node.publish(TOPIC, "again").await;
     assert_eq!(bodies(&until(&mailbox, "again").await), ["again"]);
+}
+
+/// It is out of memory, so it says, and reads nothing from who publishes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn what_an_engine_does_not_confirm_is_refused_in_time() {
+    let engine = Engine::start("full");
+    let node = Node::start(&engine.url).await;
+    let mailbox = Mailbox::new();
+    node.subscribe(TOPIC, &mailbox).await;
+    node.publish(TOPIC, "before").await;
+    tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.0001"]));
+    let refused = node.answer(node.send(QUEUE, "never")).await;
+    assert!(matches!(refused, Err(BrokerError::Unavailable { .. })), "{refused:?}");
+    assert_eq!(node.broker.outgoing_bytes(), 0);
+    tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.6"]));
+    node.publish(TOPIC, "after").await;
+    let came = until(&mailbox, "after").await;
+    assert_eq!(bodies(&came), ["before", "after"]);
+    assert!(!came.iter().any(|it| it.gap), "the connection was lost");
 }
