@@ -68,7 +68,7 @@ impl Consuming {
         let membership = Membership(Arc::clone(&node.queues));
         let consumer: StreamConsumer<_> =
             StreamConsumer::from_config_and_context(&config, membership)?;
-        let consumer = Arc::new(Ending::new(consumer));
+        let consumer = Arc::new(Ending::with_goodbye(consumer));
         let (asking, committing) = (JoinSet::new(), JoinSet::new());
         Ok(Self { node, consumer, topics: BTreeSet::new(), asking, committing })
     }
@@ -85,20 +85,8 @@ impl Consuming {
             let idle = until.map_or(IDLE, |at| at.saturating_duration_since(now));
             tokio::select! {
                 Some(record) = records.next() => {
-                    let mut next = Some(record);
-                    let mut left = TURN;
-                    while let Some(record) = next {
-                        match record {
-                            Ok(record) => self.take(&record),
-                            Err(KafkaError::MessageConsumption(
-                                code @ RDKafkaErrorCode::GroupAuthorizationFailed,
-                            )) => queues.refuse_all(&code.to_string()),
-                            // It goes on by itself when Kafka is there again.
-                            Err(_) => {}
-                        }
-                        left -= 1;
-                        next = if left > 0 { records.next().now_or_never().flatten() } else { None };
-                    }
+                    let more = std::iter::from_fn(|| records.next().now_or_never().flatten());
+                    self.take_all(std::iter::once(record).chain(more).take(TURN));
                 }
                 Some(_) = self.committing.join_next() => {}
                 () = queues.changed() => {}
@@ -142,6 +130,19 @@ impl Consuming {
             self.topics = wanted;
         }
         again
+    }
+
+    fn take_all<'r>(&self, records: impl Iterator<Item = KafkaResult<BorrowedMessage<'r>>>) {
+        for record in records {
+            match record {
+                Ok(record) => self.take(&record),
+                Err(KafkaError::MessageConsumption(
+                    code @ RDKafkaErrorCode::GroupAuthorizationFailed,
+                )) => self.node.queues.refuse_all(&code.to_string()),
+                // It goes on by itself when Kafka is there again.
+                Err(_) => {}
+            }
+        }
     }
 
     fn take(&self, record: &BorrowedMessage<'_>) {

@@ -122,7 +122,7 @@ impl Held {
     }
 
     /// Adds what is to be committed to a list.
-    pub(super) fn to_commit(&mut self, list: &mut TopicPartitionList) {
+    pub(super) fn add_commits(&mut self, list: &mut TopicPartitionList) {
         for (partition, it) in &mut self.partitions {
             let offset = match &mut it.records {
                 Records::Nothing => None,

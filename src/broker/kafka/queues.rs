@@ -227,7 +227,7 @@ impl Queues {
     pub(super) fn to_commit(&self) -> Option<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for held in self.held.lock().values_mut() {
-            held.to_commit(&mut list);
+            held.add_commits(&mut list);
         }
         (list.count() > 0).then_some(list)
     }
