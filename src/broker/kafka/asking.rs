@@ -6,6 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::task::spawn_blocking;
 
 use super::ending::Ending;
 use super::progress::Need;
@@ -79,4 +80,11 @@ impl Asking {
             Some(Err((_, code))) => Err(KafkaError::AdminOp(code)),
         }
     }
+}
+
+/// Asks Kafka something where that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    ask: impl FnOnce() -> KafkaResult<T> + Send + 'static,
+) -> KafkaResult<T> {
+    spawn_blocking(ask).await.unwrap_or(Err(KafkaError::Canceled))
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::super::url::redacted;
 use super::super::{BrokerOptions, ConnectError};
 use super::address::Address;
+use super::asking::blocking;
 use super::consuming::Consuming;
 use super::node::Node;
 use super::reading::Reader;
@@ -131,12 +131,6 @@ async fn begin(node: &Arc<Node>) -> KafkaResult<()> {
             looked => return looked.map(|_| ()),
         }
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    ask: impl FnOnce() -> KafkaResult<T> + Send + 'static,
-) -> KafkaResult<T> {
-    spawn_blocking(ask).await.unwrap_or(Err(KafkaError::Canceled))
 }
 
 fn long_ago() -> Instant {

@@ -1,7 +1,5 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
@@ -11,16 +9,16 @@ use rdkafka::consumer::{
 };
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
-use tokio::task::spawn_blocking;
+use rdkafka::{ClientContext, Message as _, TopicPartitionList};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::ending::Ending;
-use super::ledger::{Ledger, Note};
-use super::message;
 use super::node::Node;
 use super::place::Place;
-use super::progress::Need;
-use super::queues::{self, Queue, Queues};
+use super::queue::Queue;
+use super::queues::Queues;
+use super::{coordinator, message};
 
 /// What a node does in the group that consumes from the queues: one member of it, for all queues that
 /// have consumers here.
@@ -29,12 +27,16 @@ pub(super) struct Consuming {
     consumer: Arc<Member>,
     /// The topics that are consumed from.
     topics: BTreeSet<String>,
+    /// Those who ask what may have been delivered of partitions that this node begins with.
+    asking: JoinSet<()>,
+    /// Who sees whether Kafka has what was committed.
+    committing: JoinSet<()>,
 }
 
-type Member = Ending<StreamConsumer<Membership>>;
+pub(super) type Member = Ending<StreamConsumer<Membership>>;
 
 /// Hears of the partitions that are given to this node and taken from it.
-struct Membership(Arc<Queues>);
+pub(super) struct Membership(Arc<Queues>);
 
 /// How long what is settled may wait to be committed.
 const COMMIT: Duration = Duration::from_millis(100);
@@ -46,13 +48,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const TURN: usize = 64;
 
 /// How often a member tells that it is there, and hears what has become of the group.
-const HEARTBEAT: Duration = Duration::from_millis(500);
-
-/// How long it may take to note that this node begins with a partition.
-const NOTED: Duration = Duration::from_secs(3);
-
-/// How long Kafka may take to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(500);
 
 impl Consuming {
     pub(super) fn new(node: Arc<Node>) -> KafkaResult<Self> {
@@ -72,8 +68,9 @@ impl Consuming {
         let membership = Membership(Arc::clone(&node.queues));
         let consumer: StreamConsumer<_> =
             StreamConsumer::from_config_and_context(&config, membership)?;
-        let consumer = Arc::new(Ending::new(consumer));
-        Ok(Self { node, consumer, topics: BTreeSet::new() })
+        let consumer = Arc::new(Ending::with_goodbye(consumer));
+        let (asking, committing) = (JoinSet::new(), JoinSet::new());
+        Ok(Self { node, consumer, topics: BTreeSet::new(), asking, committing })
     }
 
     /// Consumes until it is aborted.
@@ -83,40 +80,31 @@ impl Consuming {
         let (mut commit_at, mut look_at) = (None::<Instant>, None::<Instant>);
         loop {
             let now = Instant::now();
-            let until = [commit_at, look_at].into_iter().flatten().min();
+            let may_commit = self.committing.is_empty();
+            let until = [commit_at.filter(|_| may_commit), look_at].into_iter().flatten().min();
             let idle = until.map_or(IDLE, |at| at.saturating_duration_since(now));
             tokio::select! {
                 Some(record) = records.next() => {
-                    let mut next = Some(record);
-                    let mut left = TURN;
-                    while let Some(record) = next {
-                        match record {
-                            Ok(record) => self.take(&record).await,
-                            Err(KafkaError::MessageConsumption(
-                                code @ RDKafkaErrorCode::GroupAuthorizationFailed,
-                            )) => queues.refuse_all(&code.to_string()),
-                            // It goes on by itself when Kafka is there again.
-                            Err(_) => {}
-                        }
-                        left -= 1;
-                        next = if left > 0 { records.next().now_or_never().flatten() } else { None };
-                    }
+                    let more = std::iter::from_fn(|| records.next().now_or_never().flatten());
+                    self.take_all(std::iter::once(record).chain(more).take(TURN));
                 }
+                Some(_) = self.committing.join_next() => {}
                 () = queues.changed() => {}
-                () = tokio::time::sleep(idle) => {}
+                () = sleep(idle) => {}
             }
             let now = Instant::now();
             for queue in queues.take_touched() {
                 self.attend(&queue, now);
                 commit_at = commit_at.or(Some(now + COMMIT));
             }
-            if commit_at.is_some_and(|at| at <= now) {
-                commit_at = None;
-                if let Some(list) = queues.to_commit() {
-                    // What is not committed now is so with the next.
-                    drop(consumer.commit(&list, CommitMode::Async));
-                }
+            if queues.take_answered() {
+                commit_at = Some(now);
             }
+            if self.committing.is_empty() && commit_at.is_some_and(|at| at <= now) {
+                commit_at = None;
+                self.commit();
+            }
+            self.ask();
             if queues.take_others() || look_at.is_some_and(|at| at <= now) {
                 look_at = self.follow(now);
             }
@@ -144,93 +132,61 @@ impl Consuming {
         again
     }
 
-    async fn take(&self, record: &BorrowedMessage<'_>) {
-        let topic = record.topic();
-        let place = Place { partition: record.partition(), offset: record.offset() };
-        let queues = &self.node.queues;
-        if !queues.is_held(topic, place.partition) {
-            let Some(queue) = queues.of_topic(topic) else { return };
-            let ledger = self.open(topic, place).await;
-            queues.hold(&queue, place.partition, ledger);
+    fn take_all<'r>(&self, records: impl Iterator<Item = KafkaResult<BorrowedMessage<'r>>>) {
+        for record in records {
+            match record {
+                Ok(record) => self.take(&record),
+                Err(KafkaError::MessageConsumption(
+                    code @ RDKafkaErrorCode::GroupAuthorizationFailed,
+                )) => self.node.queues.refuse_all(&code.to_string()),
+                // It goes on by itself when Kafka is there again.
+                Err(_) => {}
+            }
         }
-        let Some((queue, attempts)) = queues.arrived(topic, place) else { return };
-        let message = message::message(queue.destination.clone(), record);
-        queue.consumers.arrived(place, message.into_shared(), attempts);
-        queues.touch(&queue.destination);
     }
 
-    /// Begins with a partition: finds out what may have been delivered by whoever had it before, and
-    /// notes that from now on this node may deliver what is there.
-    async fn open(&self, topic: &str, place: Place) -> Ledger {
-        let (node, consumer) = (Arc::clone(&self.node), Arc::clone(&self.consumer));
-        let topic = topic.to_owned();
-        let open = move || open(&node, &consumer, &topic, place);
-        // If nobody knows, all may have been delivered.
-        let opened = spawn_blocking(open).await.ok().and_then(Result::ok);
-        let (doubtful, noted) = opened.unwrap_or((i64::MAX, false));
-        let mut ledger = Ledger::new(place.offset, doubtful);
-        if !noted {
-            ledger.commit_again();
-        }
-        ledger
+    fn take(&self, record: &BorrowedMessage<'_>) {
+        let queues = &self.node.queues;
+        let Some(queue) = queues.receiving(record.topic()) else { return };
+        let place = Place { partition: record.partition(), offset: record.offset() };
+        let message = message::message(queue.destination.clone(), record);
+        queues.arrived(&queue, place, message.into_shared());
     }
 
     /// Does what there is to do for a queue.
     fn attend(&self, queue: &Arc<Queue>, now: Instant) {
         queue.consumers.dispatch(now);
-        let is_full = self.node.queues.note_settled(queue);
-        let wants_more = if is_full { Some(false) } else { queue.wants_more() };
-        if let Some(more) = wants_more
-            && queue.paused.load(Ordering::Relaxed) == more
-        {
-            self.pause(queue, !more);
+        let (pause, partitions) = self.node.queues.note_settled(queue);
+        if partitions.is_empty() {
+            return;
         }
-    }
-
-    fn pause(&self, queue: &Queue, pause: bool) {
-        let Ok(assignment) = self.consumer.assignment() else { return };
-        let mut list = TopicPartitionList::new();
-        for place in assignment.elements_for_topic(&queue.topic) {
-            list.add_partition(place.topic(), place.partition());
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in &partitions {
+            list.add_partition(&queue.topic, *partition);
         }
         let done = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
         if done.is_ok() {
-            queue.paused.store(pause, Ordering::Relaxed);
+            self.node.queues.paused(queue, &partitions, pause);
         }
     }
-}
 
-/// Up to where the messages of a partition may have been delivered, and whether it is noted that this
-/// node begins: not while partitions are being given to others. Blocks.
-fn open(node: &Node, member: &Member, topic: &str, place: Place) -> KafkaResult<(i64, bool)> {
-    let Place { partition, offset } = place;
-    let mut asked = TopicPartitionList::new();
-    asked.add_partition(topic, partition);
-    let committed = member.committed_offsets(asked, ANSWER)?;
-    let mut doubtful = 0;
-    for committed in committed.elements() {
-        if let Offset::Offset(_) = committed.offset() {
-            if !Note::is_clean(committed.metadata()) {
-                // Whoever had it may not have heard yet that it has it no more.
-                sleep(HEARTBEAT * 2);
-            }
-            let here = Need { topic: topic.to_owned(), partition, offset };
-            let end = node.asking.offsets(&[here], Offset::End)?;
-            let end = end.first().map_or(i64::MAX, |end| end.offset);
-            doubtful = Note::doubtful(committed.metadata(), end);
-        }
+    /// Commits what is to be. Until it is seen whether Kafka has that, no more is committed.
+    fn commit(&mut self) {
+        let Some(list) = self.node.queues.to_commit() else { return };
+        // That it fails is seen, too.
+        drop(self.consumer.commit(&list, CommitMode::Async));
+        let (node, member) = (Arc::clone(&self.node), Arc::clone(&self.consumer));
+        self.committing.spawn(coordinator::verify(node, member, list));
     }
-    let mut list = TopicPartitionList::new();
-    queues::add(&mut list, topic, partition, offset, Note::Open);
-    // Without it, what is delivered twice after a crash of this node is not marked. It is refused for a
-    // moment while partitions are being given to members.
-    let deadline = Instant::now() + NOTED;
-    loop {
-        let noted = member.commit(&list, CommitMode::Sync).is_ok();
-        if noted || Instant::now() > deadline {
-            return Ok((doubtful, noted));
+
+    /// Asks what is to be known before what has come of new partitions is delivered.
+    fn ask(&mut self) {
+        let questions = self.node.queues.take_questions();
+        if !questions.is_empty() {
+            let (node, member) = (Arc::clone(&self.node), Arc::clone(&self.consumer));
+            self.asking.spawn(coordinator::ask(node, member, questions));
         }
-        sleep(HEARTBEAT / 10);
+        while self.asking.try_join_next().is_some() {}
     }
 }
 
@@ -252,12 +208,6 @@ impl ConsumerContext for Membership {
             // Those that were paused when they were given back are paused still.
             drop(consumer.resume(partitions));
             self.0.assigned(partitions);
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, partitions: &TopicPartitionList) {
-        if result.is_err() {
-            self.0.commit_again(partitions);
         }
     }
 }

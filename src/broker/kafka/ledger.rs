@@ -94,16 +94,10 @@ impl Note {
         }
     }
 
-    /// Whether whoever wrote it has given the partition back.
-    pub(super) fn is_clean(note: &str) -> bool {
-        note.starts_with("seen=")
-    }
-
-    /// Up to where messages may have been delivered, of a partition with this note that ends there. A
-    /// note that is none is of somebody else.
-    pub(super) fn doubtful(note: &str, end: i64) -> i64 {
-        let seen = note.strip_prefix("seen=").and_then(|offset| offset.parse().ok());
-        seen.unwrap_or(end)
+    /// Up to where messages may have been delivered. `None` if whoever had the partition has not given
+    /// it back, or the note is none of a node's.
+    pub(super) fn read(note: &str) -> Option<i64> {
+        note.strip_prefix("seen=")?.parse().ok()
     }
 }
 
@@ -142,9 +136,9 @@ mod tests {
         assert_eq!(ledger.seen([3, 4].into_iter()), Note::Seen(8));
         assert_eq!(Ledger::new(5, 20).seen(std::iter::empty()), Note::Seen(20));
 
-        assert_eq!(Note::doubtful(&Note::Seen(8).write(), 100), 8);
-        assert_eq!(Note::doubtful(&Note::Open.write(), 100), 100);
-        assert_eq!(Note::doubtful("", 100), 100);
+        assert_eq!(Note::read(&Note::Seen(8).write()), Some(8));
+        assert_eq!(Note::read(&Note::Open.write()), None);
+        assert_eq!(Note::read(""), None);
     }
 
     #[test]

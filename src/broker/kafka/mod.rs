@@ -4,15 +4,19 @@ mod address;
 mod asking;
 mod builder;
 mod consuming;
+mod coordinator;
 mod ending;
+mod held;
 mod ledger;
 mod mapping;
 mod message;
 mod node;
+mod opening;
 mod partitioner;
 mod place;
 mod producing;
 mod progress;
+mod queue;
 mod queue_topics;
 mod queues;
 mod reading;
@@ -34,6 +38,7 @@ use super::{
 };
 pub use builder::KafkaBrokerBuilder;
 use node::Node;
+use producing::Producing;
 use progress::Until;
 use queue_topics::QueueTopics;
 
@@ -127,27 +132,28 @@ impl KafkaBroker {
         }
     }
 
-    fn check_message(&self, message: &Message) -> Result<Kind, BrokerError> {
+    /// Refuses what cannot be sent. Returns the topic of Kafka that the message's queue is, unless it
+    /// is sent to a topic.
+    fn check_message(&self, message: &Message) -> Result<Option<String>, BrokerError> {
         let destination = message.destination();
         if destination.is_pattern() {
             return Err(BrokerError::SentToPattern { destination: destination.to_string() });
         }
-        self.check(destination)
+        Producing::check_size(message)?;
+        match self.check(destination)? {
+            Kind::Queue => self.node.mapping.queue(destination).map(Some),
+            Kind::Topic | Kind::Temporary => Ok(None),
+        }
     }
 
-    fn send(&self, message: &Message, kind: Kind, publisher: Option<u64>) -> Outcome {
+    fn send(&self, message: &Message, queue: Option<String>, publisher: Option<u64>) -> Outcome {
         let node = &self.node;
-        if kind == Kind::Queue {
-            return match node.mapping.queue(message.destination()) {
-                Ok(topic) => {
-                    let key = node.queue_key(publisher);
-                    QueueTopics::send(node, &self.runtime, message, &topic, key)
-                }
-                Err(error) => error.into(),
-            };
+        if let Some(topic) = queue {
+            let key = node.queue_key(publisher);
+            return QueueTopics::send(node, &self.runtime, message, &topic, key);
         }
-        let address = self.node.mapping.address(message.destination());
-        self.node.producing.send(message, address.topic, Some(address.key))
+        let address = node.mapping.address(message.destination());
+        node.producing.send(message, address.topic, Some(address.key))
     }
 
     /// Adds a consumer of a queue.
@@ -217,7 +223,7 @@ impl Broker for KafkaBroker {
 
     fn publish(&self, message: Message, turn: &mut Turn) -> Outcome {
         match self.check_message(&message) {
-            Ok(kind) => self.send(&message, kind, turn.publisher()),
+            Ok(queue) => self.send(&message, queue, turn.publisher()),
             Err(error) => error.into(),
         }
     }
@@ -271,14 +277,15 @@ impl Broker for KafkaBroker {
         for operation in operations {
             match operation {
                 Operation::Publish(message) => match self.check_message(&message) {
-                    Ok(kind) => messages.push((message, kind)),
+                    Ok(queue) => messages.push((message, queue)),
                     Err(error) => return error.into(),
                 },
                 Operation::Settle(settle) => settles.push(settle),
             }
         }
         let publisher = turn.publisher();
-        let sent = messages.iter().map(|(message, kind)| self.send(message, *kind, publisher));
+        let sent = messages.into_iter();
+        let sent = sent.map(|(message, queue)| self.send(&message, queue, publisher));
         let node = Arc::clone(&self.node);
         engine::settle_after(&self.runtime, Outcome::all(sent), move || {
             for settle in &settles {

@@ -64,6 +64,15 @@ impl Producing {
         Ok(Self { config, confirmations, producer: RwLock::new(producer) })
     }
 
+    /// Refuses a message that is too large whatever its key is.
+    pub(super) fn check_size(message: &Message) -> Result<(), BrokerError> {
+        if message.body().len() > LARGEST {
+            let destination = message.destination().to_string();
+            return Err(BrokerError::TooLarge { destination, limit: LARGEST });
+        }
+        Ok(())
+    }
+
     /// Publishes a record. Without a key it is in the first partition, so that the order is kept.
     pub(super) fn send(&self, message: &Message, topic: &str, key: Option<&str>) -> Outcome {
         let (completer, outcome) = Outcome::pending();

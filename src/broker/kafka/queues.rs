@@ -1,17 +1,21 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::TopicPartitionList;
+use rdkafka::topic_partition_list::TopicPartitionListElem as Committed;
 use tokio::sync::Notify;
 
-use super::super::engine::{Consumers, Settled};
+use crate::frame::SharedMessage;
+
 use super::super::{BrokerError, Destination, Settle, Subscriber, SubscriberId};
 use super::ENGINE;
-use super::ledger::{Ledger, Note};
+use super::held::Held;
+use super::opening::Question;
 use super::place::Place;
+use super::queue::Queue;
 
 /// The queues that have consumers on this node, and what of them was handed to it.
 ///
@@ -26,32 +30,14 @@ pub(super) struct Queues {
     changed: Notify,
     /// Whether queues may have come or gone.
     others: AtomicBool,
+    /// The topics of which this node was given partitions.
     held: Mutex<HashMap<String, Held>>,
+    questions: Mutex<Vec<Question>>,
+    /// The number of the next question.
+    last: AtomicU64,
+    /// Whether questions were answered.
+    answered: AtomicBool,
 }
-
-/// A queue, which is a topic.
-pub(super) struct Queue {
-    pub(super) destination: Destination,
-    pub(super) topic: String,
-    pub(super) consumers: Consumers<Place>,
-    /// Whether no more is taken from Kafka.
-    pub(super) paused: AtomicBool,
-    /// Since when it has no consumers.
-    left: Mutex<Option<Instant>>,
-}
-
-/// The partitions of a queue that this node has records of.
-struct Held {
-    queue: Arc<Queue>,
-    ledgers: BTreeMap<i32, Ledger>,
-}
-
-/// How long the partitions of a queue are kept after its last consumer: who comes back at once finds
-/// everything where it was.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
-
-/// How many messages are read ahead at the least.
-const AHEAD: usize = 16;
 
 impl Queues {
     /// Adds a consumer of a queue, or replaces the one with its id.
@@ -158,144 +144,126 @@ impl Queues {
         self.all.lock().values().find(|queue| queue.topic == topic).cloned()
     }
 
-    /// Whether records of a partition came already.
-    pub(super) fn is_held(&self, topic: &str, partition: i32) -> bool {
-        let held = self.held.lock();
-        held.get(topic).is_some_and(|held| held.ledgers.contains_key(&partition))
-    }
-
-    /// Records of a partition come to a queue from now on.
-    pub(super) fn hold(&self, queue: &Arc<Queue>, partition: i32, ledger: Ledger) {
-        let mut held = self.held.lock();
-        let new = || Held { queue: Arc::clone(queue), ledgers: BTreeMap::new() };
-        held.entry(queue.topic.clone()).or_insert_with(new).ledgers.insert(partition, ledger);
-    }
-
-    /// A record has come. Returns its queue, and how often it may have been delivered before.
-    pub(super) fn arrived(&self, topic: &str, place: Place) -> Option<(Arc<Queue>, u32)> {
-        let mut held = self.held.lock();
-        let held = held.get_mut(topic)?;
-        let attempts = held.ledgers.get_mut(&place.partition)?.arrived(place.offset)?;
-        Some((Arc::clone(&held.queue), attempts))
-    }
-
-    /// Notes what was settled of a queue. Returns whether one of its partitions is full.
-    pub(super) fn note_settled(&self, queue: &Queue) -> bool {
-        let mut held = self.held.lock();
-        let Some(held) = held.get_mut(&queue.topic) else { return false };
-        for settled in queue.consumers.take_settled() {
-            let (Settled::Done(place) | Settled::Requeue(place)) = settled;
-            if let Some(ledger) = held.ledgers.get_mut(&place.partition) {
-                ledger.settle(place.offset);
+    /// Partitions were given to this node. They are not paused.
+    pub(super) fn assigned(&self, partitions: &TopicPartitionList) {
+        let mut all = self.held.lock();
+        for place in partitions.elements() {
+            let topic = place.topic();
+            if !all.contains_key(topic) {
+                // One that was left meanwhile is given back at once.
+                let Some(queue) = self.of_topic(topic) else { continue };
+                all.insert(topic.to_owned(), Held::new(queue));
+            }
+            if let Some(held) = all.get_mut(topic) {
+                held.assigned(place.partition());
+                self.touch(&held.queue.destination);
             }
         }
-        held.ledgers.values().any(Ledger::is_full)
+    }
+
+    /// The queue whose partitions of a topic are here.
+    pub(super) fn receiving(&self, topic: &str) -> Option<Arc<Queue>> {
+        self.held.lock().get(topic).map(|held| Arc::clone(&held.queue))
+    }
+
+    /// A record has come. Before the first one of a partition is delivered there is a question to be
+    /// asked: [`take_questions`](Self::take_questions).
+    pub(super) fn arrived(&self, queue: &Queue, place: Place, message: SharedMessage) {
+        let mut all = self.held.lock();
+        let Some(held) = all.get_mut(&queue.topic) else { return };
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        if held.arrived(place, message, number) {
+            let topic = queue.topic.clone();
+            self.questions.lock().push(Question { topic, place, number });
+        }
+        self.touch(&queue.destination);
+    }
+
+    /// What Kafka is to be asked.
+    pub(super) fn take_questions(&self) -> Vec<Question> {
+        std::mem::take(&mut *self.questions.lock())
+    }
+
+    /// Whether somebody waits for the answer to this.
+    pub(super) fn asks(&self, question: &Question) -> bool {
+        self.held.lock().get(&question.topic).is_some_and(|held| held.asks(question))
+    }
+
+    /// What stands before an offset may have been delivered by others. That this node begins is to be
+    /// committed at once.
+    pub(super) fn answer(&self, question: &Question, doubtful: i64) {
+        if let Some(held) = self.held.lock().get_mut(&question.topic) {
+            held.answer(question, doubtful);
+            self.answered.store(true, Ordering::Release);
+            self.touch(&held.queue.destination);
+        }
+    }
+
+    /// Whether there were answers since this was asked.
+    pub(super) fn take_answered(&self) -> bool {
+        self.answered.swap(false, Ordering::AcqRel)
+    }
+
+    /// Notes what was settled of a queue. Returns which of its partitions are to be paused, or else
+    /// resumed.
+    pub(super) fn note_settled(&self, queue: &Queue) -> (bool, Vec<i32>) {
+        let mut all = self.held.lock();
+        let Some(held) = all.get_mut(&queue.topic) else { return Default::default() };
+        held.note_settled();
+        match held.wants_more() {
+            Some(more) => (!more, held.to_pause(!more)),
+            None => Default::default(),
+        }
+    }
+
+    /// Partitions of a queue were paused, or resumed.
+    pub(super) fn paused(&self, queue: &Queue, partitions: &[i32], pause: bool) {
+        if let Some(held) = self.held.lock().get_mut(&queue.topic) {
+            held.paused(partitions, pause);
+        }
     }
 
     /// What is to be committed.
     pub(super) fn to_commit(&self) -> Option<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (topic, held) in &mut *self.held.lock() {
-            for (partition, ledger) in &mut held.ledgers {
-                if let Some(offset) = ledger.take_changed() {
-                    add(&mut list, topic, *partition, offset, Note::Open);
-                }
-            }
+        for held in self.held.lock().values_mut() {
+            held.add_commits(&mut list);
         }
         (list.count() > 0).then_some(list)
     }
 
-    /// Kafka has not taken what was committed.
-    pub(super) fn commit_again(&self, partitions: &TopicPartitionList) {
-        let mut held = self.held.lock();
+    /// Whether Kafka has got what was committed of these.
+    pub(super) fn committed(
+        &self,
+        partitions: &TopicPartitionList,
+        has: impl Fn(&Committed<'_>) -> bool,
+    ) {
+        let mut all = self.held.lock();
         for place in partitions.elements() {
-            let held = held.get_mut(place.topic());
-            let Some(held) = held else { continue };
-            if let Some(ledger) = held.ledgers.get_mut(&place.partition()) {
-                ledger.commit_again();
-                self.touch(&held.queue.destination);
+            let Some(held) = all.get_mut(place.topic()) else { continue };
+            if has(&place) {
+                held.committed(place.partition());
+            } else {
+                held.commit_again(place.partition());
             }
+            self.touch(&held.queue.destination);
         }
     }
 
     /// Partitions are given back: what came of them is for others. Returns what is to be committed.
     pub(super) fn give_back(&self, partitions: &TopicPartitionList) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
+        let mut all = self.held.lock();
         for place in partitions.elements() {
-            let (topic, partition) = (place.topic(), place.partition());
-            let queue = self.held.lock().get(topic).map(|held| Arc::clone(&held.queue));
-            let Some(queue) = queue else { continue };
-            self.note_settled(&queue);
-            let delivered = queue.consumers.forget(|place| place.partition == partition);
-            if let Some(ledger) = self.take(topic, partition) {
-                let note = ledger.seen(delivered.iter().map(|place| place.offset));
-                add(&mut list, topic, partition, ledger.settled_to(), note);
+            let Some(held) = all.get_mut(place.topic()) else { continue };
+            held.give_back(place.partition(), &mut list);
+            self.look_for_others(&held.queue.destination);
+            if held.is_empty() {
+                all.remove(place.topic());
             }
-            self.look_for_others(&queue.destination);
         }
         list
     }
-
-    fn take(&self, topic: &str, partition: i32) -> Option<Ledger> {
-        let mut all = self.held.lock();
-        let held = all.get_mut(topic)?;
-        let ledger = held.ledgers.remove(&partition);
-        if held.ledgers.is_empty() {
-            all.remove(topic);
-        }
-        ledger
-    }
-
-    /// Partitions were given to this node. They are not paused.
-    pub(super) fn assigned(&self, partitions: &TopicPartitionList) {
-        let topics: HashSet<_> =
-            partitions.elements().iter().map(|it| it.topic().to_owned()).collect();
-        for queue in topics.iter().filter_map(|topic| self.of_topic(topic)) {
-            queue.paused.store(false, Ordering::Relaxed);
-            self.touch(&queue.destination);
-        }
-    }
-}
-
-impl Queue {
-    fn new(destination: Destination, topic: String) -> Self {
-        let consumers = Consumers::with_requeue();
-        let (paused, left) = (AtomicBool::new(false), Mutex::default());
-        Self { destination, topic, consumers, paused, left }
-    }
-
-    /// When it is left, if it has no consumers.
-    fn leaves_at(&self, now: Instant) -> Option<Instant> {
-        let mut left = self.left.lock();
-        if !self.consumers.is_empty() {
-            *left = None;
-            return None;
-        }
-        Some(*left.get_or_insert(now) + LINGER)
-    }
-
-    /// Whether Kafka is to be asked for more, or no more: nothing is said in between.
-    pub(super) fn wants_more(&self) -> Option<bool> {
-        let (ready, ahead) = (self.consumers.ready(), self.consumers.credit().max(AHEAD));
-        if self.consumers.is_empty() || ready >= ahead {
-            return Some(false);
-        }
-        (ready <= ahead / 2).then_some(true)
-    }
-}
-
-/// Adds a place to what is committed.
-pub(super) fn add(
-    list: &mut TopicPartitionList,
-    topic: &str,
-    partition: i32,
-    offset: i64,
-    note: Note,
-) {
-    let mut place = list.add_partition(topic, partition);
-    // An offset of a record is a valid one.
-    drop(place.set_offset(Offset::Offset(offset)));
-    place.set_metadata(note.write());
 }
 
 #[cfg(test)]

@@ -69,6 +69,13 @@ impl Program {
         drop(self.process.wait());
     }
 
+    /// Ends it as an operator does, and waits until it has ended.
+    pub(crate) fn interrupt(&mut self) {
+        self.signal("INT");
+        let ended = self.process.wait().expect("it ends");
+        assert!(ended.success(), "{ended}");
+    }
+
     /// How many sockets it has open.
     pub(crate) fn sockets(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.process.id());

@@ -6,7 +6,7 @@ use stompbox::broker::{self, BrokerOptions, Capabilities};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::balancer::Balancer;
-use crate::client::{Client, Mode, PATIENCE};
+use crate::client::{Client, Diary, Mode, PATIENCE};
 use crate::engine::Engine;
 use crate::program::Program;
 
@@ -81,16 +81,21 @@ impl Cluster {
     /// Has a client use all that there is at a node, which may open sockets once for all clients.
     async fn warm_up(&self, place: usize) {
         let client = Client::connect(self.node(place)).await;
-        let room = self.kept_room(usize::MAX);
-        client.subscribe(&room, Mode::Listen).await;
-        client.publish(&room, "warm").await;
+        let mut destinations = vec![(self.kept_room(usize::MAX), Mode::Listen)];
         if self.can.queues {
-            let queue = self.queue(&format!("warm-{place}"));
-            client.subscribe(&queue, Mode::Settle).await;
-            client.publish(&queue, "warm").await;
+            destinations.push((self.queue(&format!("warm-{place}")), Mode::Settle));
         }
-        let sent = 1 + usize::from(self.can.queues);
-        client.wait_for("what it sends", |diary| diary.messages.len() == sent).await;
+        let word = format!("warm-{place}");
+        for (destination, mode) in destinations {
+            client.subscribe(&destination, mode).await;
+            client.publish(&destination, &word).await;
+            // Not a number of messages: in the room there may come what was sent to another node just
+            // before, too.
+            let came = |diary: &Diary| {
+                diary.messages.iter().any(|it| *it.destination == *destination && *it.word == *word)
+            };
+            client.wait_for("what it sends", came).await;
+        }
         client.leave().await;
     }
 

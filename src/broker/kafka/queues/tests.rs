@@ -1,6 +1,8 @@
 use super::super::super::{Message, Outlet, Settlement, Taken};
+use super::super::queue::LINGER;
 use super::*;
 use crate::session::{Delivery, SubscriptionKey};
+use rdkafka::Offset;
 
 /// A connection that takes everything.
 #[derive(Default)]
@@ -27,22 +29,30 @@ fn id() -> SubscriberId {
     SubscriberId { connection: 1, subscription: SubscriptionKey::new(0, 0) }
 }
 
-/// One consumer that settles, and a partition of which nothing came yet.
-fn queues(prefetch: usize, doubtful: i64) -> (Queues, Arc<Connection>) {
+/// One consumer that settles.
+fn queues(prefetch: usize) -> (Queues, Arc<Connection>) {
     let (queues, connection) = (Queues::default(), Arc::new(Connection::default()));
     let subscriber = Subscriber::new(id(), connection.clone()).with_settles(true);
     queues.join(&work(), "work", subscriber.with_prefetch(Some(prefetch)));
-    let queue = queues.of_topic("work").unwrap();
-    queues.hold(&queue, 3, Ledger::new(0, doubtful));
+    queues.assigned(&partitions());
     (queues, connection)
 }
 
+/// Records come of a partition of which nothing may have been delivered before.
 fn arrive(queues: &Queues, offsets: std::ops::Range<i64>) {
+    arrive_again(queues, offsets, 0);
+}
+
+/// As above, but what stands before an offset may have been delivered.
+fn arrive_again(queues: &Queues, offsets: std::ops::Range<i64>, doubtful: i64) {
+    let queue = queues.receiving("work").unwrap();
     for offset in offsets {
-        let place = Place { partition: 3, offset };
-        let (queue, attempts) = queues.arrived("work", place).unwrap();
         let message = Message::builder(work()).body(offset.to_string());
-        queue.consumers.arrived(place, message.into_shared(), attempts);
+        queues.arrived(&queue, Place { partition: 3, offset }, message.into_shared());
+        for question in queues.take_questions() {
+            queues.answer(&question, doubtful);
+            queues.committed(&queues.to_commit().unwrap(), |_| true);
+        }
         queue.consumers.dispatch(Instant::now());
     }
 }
@@ -69,31 +79,30 @@ fn partitions() -> TopicPartitionList {
 
 #[test]
 fn what_is_settled_is_committed_up_to_what_is_not() {
-    let (queues, connection) = queues(10, 0);
+    let (queues, connection) = queues(10);
     arrive(&queues, 0..5);
     let tags = connection.tags();
     acknowledge(&queues, &[tags[0], tags[1], tags[3]]);
     let queue = queues.of_topic("work").unwrap();
     assert!(queues.to_commit().is_none(), "nobody has looked");
-    assert!(!queues.note_settled(&queue));
+    queues.note_settled(&queue);
     assert_eq!(place(&queues.to_commit().unwrap()), (Offset::Offset(2), "open".to_owned()));
     assert!(queues.to_commit().is_none());
     queues.take_touched();
-    queues.commit_again(&partitions());
+    queues.committed(&partitions(), |_| false);
     assert_eq!(queues.take_touched().len(), 1);
     assert_eq!(place(&queues.to_commit().unwrap()).0, Offset::Offset(2));
 }
 
 #[test]
 fn what_is_given_back_says_what_may_have_been_delivered() {
-    let (queues, connection) = queues(3, 1);
-    arrive(&queues, 0..6);
+    let (queues, connection) = queues(3);
+    arrive_again(&queues, 0..6, 1);
     assert_eq!(*connection.0.lock(), [(1, 2), (2, 1), (3, 1)]);
     acknowledge(&queues, &connection.tags()[..1]);
     // The fourth was delivered now, and two wait.
     let list = queues.give_back(&partitions());
     assert_eq!(place(&list), (Offset::Offset(1), "seen=4".to_owned()));
-    assert!(!queues.is_held("work", 3));
     assert_eq!(queues.of_topic("work").unwrap().consumers.ready(), 0);
     // It is others' now.
     acknowledge(&queues, &connection.tags());
@@ -103,9 +112,10 @@ fn what_is_given_back_says_what_may_have_been_delivered() {
 
 #[test]
 fn a_queue_is_left_a_while_after_its_last_consumer() {
-    let (queues, now) = (queues(3, 0).0, Instant::now());
+    let (queues, now) = (queues(3).0, Instant::now());
     assert_eq!(queues.wanted(now), (BTreeSet::from(["work".to_owned()]), None));
     assert!(queues.take_others() && !queues.take_others());
+    arrive(&queues, 0..1);
     queues.leave(&work(), id());
     assert!(queues.take_others());
     assert_eq!(queues.wanted(now).1, Some(now + LINGER));
@@ -119,13 +129,71 @@ fn a_queue_is_left_a_while_after_its_last_consumer() {
 
 #[test]
 fn as_much_is_read_ahead_as_the_consumers_have_credit_for() {
-    let queues = queues(20, 0).0;
-    let queue = queues.of_topic("work").unwrap();
-    assert_eq!(queue.wants_more(), Some(true));
+    let (queues, connection) = queues(20);
+    let queue = queues.receiving("work").unwrap();
     arrive(&queues, 0..31);
-    assert_eq!(queue.wants_more(), None, "11 wait");
+    assert_eq!(queues.note_settled(&queue), (false, vec![]), "11 wait");
     arrive(&queues, 31..40);
-    assert_eq!(queue.wants_more(), Some(false));
+    assert_eq!(queues.note_settled(&queue), (true, vec![3]));
+    queues.paused(&queue, &[3], true);
+    assert_eq!(queues.note_settled(&queue), (true, vec![]));
+    acknowledge(&queues, &connection.tags()[..5]);
+    assert_eq!(queues.note_settled(&queue), (false, vec![]), "15 wait");
+
+    // Another partition comes, which is not paused: the first one is not forgotten.
+    let mut another = TopicPartitionList::new();
+    another.add_partition("work", 4);
+    queues.assigned(&another);
+    acknowledge(&queues, &connection.tags()[5..10]);
+    assert_eq!(queues.note_settled(&queue), (false, vec![3]));
+    queues.paused(&queue, &[3], false);
     queues.leave(&work(), id());
-    assert_eq!(queue.wants_more(), Some(false));
+    assert_eq!(queues.note_settled(&queue), (true, vec![3, 4]));
+}
+
+#[test]
+fn what_comes_waits_until_it_is_known_and_noted_that_this_node_begins() {
+    let (queues, connection) = queues(10);
+    let queue = queues.receiving("work").unwrap();
+    let arrive = |offset| {
+        let message = Message::builder(work()).body("");
+        queues.arrived(&queue, Place { partition: 3, offset }, message.into_shared());
+    };
+    (0..2).for_each(arrive);
+    let questions = queues.take_questions();
+    assert_eq!(questions.len(), 1);
+    assert!(queues.asks(&questions[0]) && queues.to_commit().is_none());
+
+    // The partition goes, and comes again: what was asked before is no answer.
+    assert_eq!(queues.give_back(&partitions()).count(), 0);
+    queues.assigned(&partitions());
+    arrive(2);
+    assert!(!queues.asks(&questions[0]));
+    queues.answer(&questions[0], 0);
+    assert!(queues.to_commit().is_none());
+
+    let question = queues.take_questions().remove(0);
+    queues.answer(&question, 3);
+    assert!(queues.take_answered() && !queues.take_answered());
+    assert_eq!(place(&queues.to_commit().unwrap()), (Offset::Offset(2), "open".to_owned()));
+    arrive(3);
+    queues.committed(&partitions(), |_| false);
+    assert!(queue.consumers.ready() == 0, "it is not noted");
+    let list = queues.to_commit().unwrap();
+    queues.committed(&list, |_| true);
+    queue.consumers.dispatch(Instant::now());
+    assert_eq!(*connection.0.lock(), [(1, 2), (2, 1)]);
+    assert!(queues.take_questions().is_empty());
+}
+
+#[test]
+fn what_waits_to_be_delivered_is_bounded_as_well() {
+    let queues = queues(20).0;
+    let queue = queues.receiving("work").unwrap();
+    for offset in 0..20 {
+        assert_eq!(queues.note_settled(&queue), (false, vec![]));
+        let message = Message::builder(work()).body("");
+        queues.arrived(&queue, Place { partition: 3, offset }, message.into_shared());
+    }
+    assert_eq!(queues.note_settled(&queue), (true, vec![3]));
 }

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use stompbox::broker::{BrokerError, BrokerOptions, ConnectError, KafkaBroker};
+use stompbox::broker::{
+    Broker, BrokerError, BrokerOptions, ConnectError, KafkaBroker, Message, Operation, Turn,
+};
 use stompbox::testkit::Received;
 
 use crate::engine::{Engine, setting, url};
-use crate::listener::{Listener, PATIENCE, publish, send};
+use crate::listener::{Listener, PATIENCE, publish, send, texts, unique};
 use crate::node;
 
 const ROOM: &str = "/topic/a";
@@ -129,6 +131,26 @@ async fn a_message_that_the_engine_does_not_take_is_refused_alone() {
     assert!(matches!(large.await, Err(BrokerError::TooLarge { .. })));
     small.await.unwrap();
     listener.until("small").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs kafka"]
+async fn a_transaction_with_a_message_that_cannot_be_sent_publishes_nothing() {
+    let (node, room) = (node(&url()).await, format!("/topic/{}", unique("refused")));
+    let listener = Listener::new(&node, &room).await;
+    let message = |to: &str, body: &str| Message::builder(to.parse().unwrap()).body(body);
+    let refused = [
+        message(&room, &"x".repeat(2 << 20)),
+        message(&format!("/queue/{}", "x".repeat(300)), "its name is too long"),
+        message("/topic/*", "a pattern"),
+    ];
+    for refused in refused {
+        let operations = [message(&room, "never"), refused].map(Operation::Publish);
+        let outcome = node.commit(operations.into(), &mut Turn::new(Instant::now()));
+        outcome.await.unwrap_err();
+    }
+    publish(&node, &room, "after").await.unwrap();
+    assert_eq!(texts(&listener.until("after").await), ["after"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
