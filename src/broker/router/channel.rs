@@ -337,7 +337,8 @@ impl Channel {
     /// taken by whoever publishes next.
     pub(super) fn abandon_flush(&self, left_over: Option<Batch>) {
         let state = &mut *self.state.lock();
-        state.left_over = left_over;
+        // One that was lost before it began has left what the last one did.
+        state.left_over = left_over.or(state.left_over.take());
         state.flushing = false;
     }
 
