@@ -297,7 +297,6 @@ impl Channel {
     /// Moves what is pending to `batch`, with those that it is for.
     fn fill(&self, batch: &mut Batch, state: &mut State) {
         state.pending.move_to(batch, state.next);
-        batch.resumptions = self.shared.holding.resumptions();
         if state.generation != self.shared.patterns.generation() {
             let matching = &mut state.matching;
             state.generation = self.shared.patterns.find_matching(&self.destination, matching);
@@ -306,9 +305,13 @@ impl Channel {
         batch.set_listeners(state.members.snapshot(), matching);
     }
 
-    /// A subscriber is full, by its answer to this batch.
-    pub(super) fn is_full(self: &Arc<Self>, subscriber: SubscriberId, batch: &Batch) {
-        self.shared.holding.hold(subscriber, self, batch.resumptions);
+    /// A subscriber is full, by its answer: it holds the publishers, unless it was resumed before its
+    /// answer came here.
+    pub(super) fn is_full(self: &Arc<Self>, subscriber: &Subscriber, now: Instant) {
+        let holding = &self.shared.holding;
+        if holding.hold(subscriber.id, self) && subscriber.deliver(&[], now) != Taken::Full {
+            holding.let_go(subscriber.id, self);
+        }
     }
 
     /// From now on a subscriber holds the publishers. Returns whether it did not, and is here.

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 /// For how many subscribers a flush is deferred, at the least: for fewer, a write to each costs less
 /// than another task.
-const SUBSCRIBERS: usize = 8;
+const SUBSCRIBERS: usize = if cfg!(stompbox_loom) { 2 } else { 8 };
 
 /// How long ago the last flush may have ended for the next one to be deferred. After a longer pause
 /// nobody else is likely to publish at this very moment.
