@@ -190,6 +190,24 @@ fn subscribed(action: SlowConsumerAction, bytes: usize) -> (Leaving<Bare>, Subsc
     (leaving, key)
 }
 
+/// The way of a connection that keeps up, from the message that all subscribers share to the buffer
+/// that is written; its socket takes everything.
+#[test]
+fn a_delivery_is_encoded_without_an_allocation() {
+    let (mut leaving, key) = subscribed(SlowConsumerAction::Close, 1 << 20);
+    let now = Instant::now();
+    let message = SharedMessage::new("/topic/a", [("symbol", "x")], &[b'x'; 100]);
+    let deliveries = [Delivery::new(message.clone()), Delivery::new(message).with_gap(true)];
+    let mut out = BytesMut::with_capacity(4096);
+    let mut deliver = || {
+        out.clear();
+        leaving.deliver_into(key, &deliveries, &mut out, usize::MAX, now)
+    };
+    assert_eq!(deliver(), 2);
+    let allocated = measure(|| (0..1_000).for_each(|_| assert_eq!(deliver(), 2)));
+    assert_none(allocated);
+}
+
 #[test]
 fn what_is_dropped_for_a_slow_consumer_is_freed() {
     const BYTES: usize = 64 * 1024;

@@ -36,6 +36,7 @@ mod prefixes;
 mod rabbitmq;
 #[cfg(feature = "redis")]
 mod redis;
+mod room;
 mod router;
 mod subscriber;
 mod turn;

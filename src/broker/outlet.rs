@@ -11,6 +11,9 @@ pub trait Outlet: Send + Sync {
     ///
     /// Does not block: what the socket does not take at once waits in the connection's own bounded
     /// queue. A connection that cannot keep up is the outlet's to deal with, never the caller's.
+    ///
+    /// After it has answered [`Taken::Full`] it is asked again, with no deliveries: it may have been
+    /// resumed before that answer was heard.
     fn deliver(&self, to: SubscriptionKey, deliveries: &[Delivery], now: Instant) -> Taken;
 
     /// Ends a subscription that the broker had confirmed and can serve no longer: its engine has
@@ -34,7 +37,8 @@ pub enum Taken {
     /// [`Broker::resume`](super::Broker::resume) is called once they are written.
     Queued,
     /// As [`Queued`](Self::Queued), and publishers are to be held until
-    /// [`Broker::resume`](super::Broker::resume) is called for this subscription
+    /// [`Broker::resume`](super::Broker::resume) is called for this subscription, which the outlet
+    /// sees to after each such answer
     /// ([`SlowConsumerAction::HoldPublisher`](super::SlowConsumerAction::HoldPublisher)).
     Full,
     /// The subscription has ended, or the connection has: nothing was delivered.

@@ -73,8 +73,10 @@ fn started() -> u64 {
 }
 
 async fn run(mut work: Option<Work>) {
+    // Before the first part too: whoever is ready to publish there is taken along. After one turn
+    // the runtime has looked which sockets are ready, and goes on with this task before theirs.
+    tokio::task::yield_now().await;
     while let Some(more) = work {
-        // Before the first part too: whoever is ready to publish there is taken along.
         tokio::task::yield_now().await;
         work = more.run(clock::now());
     }

@@ -36,7 +36,7 @@ pub struct ConnectFrame {
     pub frame: Frame,
     /// The version of the session.
     pub version: Version,
-    /// The client's `heart-beat` header.
+    /// The client's `heart-beat` header; in STOMP 1.0, which knows none, [`HeartBeat::NONE`].
     pub heart_beat: HeartBeat,
 }
 

@@ -36,7 +36,8 @@ use super::SessionError;
 pub struct SessionSettings {
     /// The `server` header of CONNECTED: name and version, separated by `/`.
     pub server: String,
-    /// What this side guarantees and wants. Default: 10 s both ways, as the clients in use do.
+    /// What this side guarantees and wants. Default: 10 s both ways, as the clients in use do. STOMP 1.0
+    /// knows no heart-beats: nothing is beaten or expected there.
     pub heart_beat: HeartBeat,
     /// How many periods may pass without a byte from the client before it counts as silent.
     /// Default: 2, since browsers throttle the timers of background tabs. 0 is taken as 1.

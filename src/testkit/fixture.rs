@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::broker::{
     Broker, BrokerError, Capabilities, Destination, Message, Operation, Outcome, Settle,
-    Settlement, Subscriber, SubscriberId, Turn,
+    Settlement, SlowConsumerAction, Subscriber, SubscriberId, Turn,
 };
 use crate::session::SubscriptionKey;
 
@@ -34,6 +34,11 @@ impl Fixture {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         self.broker.capabilities()
+    }
+
+    /// Whether publishers to a destination are held while a subscriber of it is full.
+    pub(super) fn holds_publishers(&self, destination: &Destination) -> bool {
+        self.broker.slow_consumer(destination).action == SlowConsumerAction::HoldPublisher
     }
 
     pub(super) fn connections_to_try(&self) -> u64 {
@@ -97,6 +102,11 @@ impl Fixture {
 
     pub(super) fn resume(&self, from: &Destination, who: SubscriberId) {
         self.broker.resume(from, who, &mut Turn::new(now()));
+    }
+
+    /// Publishes, without waiting.
+    pub(super) fn begin_publish(&self, to: &Destination, body: &str) -> Outcome {
+        self.broker.publish(message(to, body), &mut Turn::new(now()))
     }
 
     /// Publishes and waits until the broker has taken responsibility.
@@ -202,7 +212,8 @@ impl Fixture {
         self.outcome(outcome).await
     }
 
-    async fn outcome(&self, outcome: Outcome) -> CaseResult<Result<(), BrokerError>> {
+    /// Waits for an outcome.
+    pub(super) async fn outcome(&self, outcome: Outcome) -> CaseResult<Result<(), BrokerError>> {
         let patience = self.patience();
         let completed = tokio::time::timeout(patience, outcome).await;
         completed.map_err(|_| Failure(format!("an outcome was not complete after {patience:?}")))

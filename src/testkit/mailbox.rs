@@ -48,6 +48,7 @@ enum Answer {
     #[default]
     Written,
     Queued,
+    Full,
     Gone,
 }
 
@@ -61,6 +62,13 @@ impl Mailbox {
     /// [`Broker::resume`](crate::broker::Broker::resume) is called.
     pub fn block(&self) {
         self.state.lock().answer = Answer::Queued;
+    }
+
+    /// From now on publishers are to be held because of it
+    /// ([`SlowConsumerAction::HoldPublisher`](crate::broker::SlowConsumerAction::HoldPublisher)),
+    /// until [`Broker::resume`](crate::broker::Broker::resume) is called.
+    pub fn fill(&self) {
+        self.state.lock().answer = Answer::Full;
     }
 
     /// Takes everything again.
@@ -148,6 +156,7 @@ impl Outlet for Mailbox {
         let taken = match state.answer {
             Answer::Written => Taken::Written,
             Answer::Queued => Taken::Queued,
+            Answer::Full => Taken::Full,
             Answer::Gone => return Taken::Gone,
         };
         for delivery in deliveries {

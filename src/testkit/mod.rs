@@ -27,6 +27,8 @@
 //!   run uses new names, so an engine need not be emptied.
 //! - If it can keep history, it keeps at least the last 100 messages of every topic.
 //! - A queue puts back what is rejected.
+//! - Where its [`slow_consumer`](Broker::slow_consumer) says of topics that publishers are held, they
+//!   are: to have that looked at, make yours with such a policy.
 //! - What its [`capabilities`](Broker::capabilities) do not name is refused; those cases look for
 //!   the refusal instead.
 //!

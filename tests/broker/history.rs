@@ -1,4 +1,4 @@
-//! What topics keep for subscribers who come late.
+//! What subscribers who come late get of what topics keep.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use stompbox::broker::{
-    Broker, BrokerError, Capability, DestinationRules, HistoryRequest, Host, MemoryBroker,
-    Retention, Router, Subscriber, Taken, Turn, Work,
+    Broker, BrokerError, Capability, DestinationRules, HistoryRequest, Host, MemoryBroker, Router,
+    Subscriber, Taken, Turn, Work,
 };
 use stompbox::session::Token;
 
@@ -15,31 +15,35 @@ use crate::recorder::{
     Calls, Recorder, delivery, destination, done, id, message, subscriber, turn,
 };
 
-const ROOM: &str = "/topic/room/5";
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const ROOM: &str = "/topic/room/5";
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A broker whose topics keep by this rule.
-fn broker(settings: &str) -> MemoryBroker {
+pub(crate) fn broker(settings: &str) -> MemoryBroker {
     MemoryBroker::builder().rule(format!("/topic/**,{settings}").parse().unwrap()).build()
 }
 
-fn send(broker: &MemoryBroker, numbers: impl IntoIterator<Item = usize>) {
+pub(crate) fn send(broker: &MemoryBroker, numbers: impl IntoIterator<Item = usize>) {
     for number in numbers {
         broker.sends(ROOM, &number.to_string()).unwrap();
     }
 }
 
-fn asking(connection: u64, outlet: &Arc<Recorder>, request: HistoryRequest) -> Subscriber {
+pub(crate) fn asking(
+    connection: u64,
+    outlet: &Arc<Recorder>,
+    request: HistoryRequest,
+) -> Subscriber {
     subscriber(connection, outlet).with_history(Some(request))
 }
 
-fn after(token: &str) -> HistoryRequest {
+pub(crate) fn after(token: &str) -> HistoryRequest {
     HistoryRequest::After(token.into())
 }
 
 /// What somebody gets who joins with this request, and then one live message; and which of it says
 /// that messages are missing.
-fn joined(broker: &MemoryBroker, request: HistoryRequest) -> (Vec<String>, Vec<String>) {
+pub(crate) fn joined(broker: &MemoryBroker, request: HistoryRequest) -> (Vec<String>, Vec<String>) {
     let outlet = Recorder::new();
     broker.joins(ROOM, asking(7, &outlet, request)).unwrap();
     broker.sends(ROOM, "live").unwrap();
@@ -47,7 +51,7 @@ fn joined(broker: &MemoryBroker, request: HistoryRequest) -> (Vec<String>, Vec<S
     (outlet.bodies(), outlet.gaps())
 }
 
-fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
+pub(crate) fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.map(str::to_owned).to_vec()
 }
 
@@ -170,108 +174,6 @@ fn what_came_within_a_time() {
     }
     let (got, gaps) = within(&broker("history=2"), &published, 5);
     assert_eq!((got, gaps), (texts(["6", "8", "live"]), texts([])), "what is lost is older");
-}
-
-#[test]
-fn a_topic_keeps_no_more_than_each_of_its_bounds() {
-    let start = Instant::now();
-    let kept = |messages| {
-        let broker = broker("history=9");
-        send(&broker, 0..messages);
-        broker.router().retained_bytes()
-    };
-    let room = kept(2) - kept(1);
-    let rows: [(String, &[&str]); 4] = [
-        ("history=2".to_owned(), &["3", "4"]),
-        (format!("history-bytes={}", 3 * room), &["2", "3", "4"]),
-        (format!("history-bytes={}", 3 * room - 1), &["3", "4"]),
-        ("history-age=2m".to_owned(), &["3", "4"]),
-    ];
-    for (settings, expected) in rows {
-        let broker = broker(&settings);
-        for number in 0..5 {
-            let mut turn = Turn::new(start + MINUTE * number);
-            done(broker.publish(message(ROOM, &number.to_string()), &mut turn)).unwrap();
-        }
-        let outlet = Recorder::new();
-        broker.joins(ROOM, asking(0, &outlet, HistoryRequest::Last(9))).unwrap();
-        assert_eq!(outlet.bodies(), expected, "{settings}");
-        assert_eq!(broker.router().retained_bytes(), kept(expected.len()), "{settings}");
-    }
-}
-
-#[test]
-fn what_expired_vanishes_in_time() {
-    let start = Instant::now();
-    let broker = broker("history-age=1m");
-    let names = ["/topic/a", "/topic/b"];
-    for (seconds, name) in [0, 20, 30].into_iter().zip(names.into_iter().cycle()) {
-        let mut turn = Turn::new(start + Duration::from_secs(seconds));
-        done(broker.publish(message(name, "x"), &mut turn)).unwrap();
-    }
-    assert_eq!(broker.router().destinations(), 2);
-    assert_eq!(broker.next_deadline(), Some(start + MINUTE));
-    // Called too early it does nothing, called late it does all.
-    broker.handle_deadline(&mut Turn::new(start + Duration::from_secs(59)));
-    assert_eq!(broker.router().destinations(), 2);
-    broker.handle_deadline(&mut Turn::new(start + Duration::from_secs(80)));
-    assert_eq!(broker.router().destinations(), 1, "b is gone, and a keeps its second");
-    assert_eq!(broker.next_deadline(), Some(start + Duration::from_secs(90)));
-    broker.handle_deadline(&mut Turn::new(start + Duration::from_secs(90)));
-    assert_eq!((broker.router().destinations(), broker.router().retained_bytes()), (0, 0));
-    assert_eq!(broker.next_deadline(), None);
-}
-
-#[test]
-fn no_position_is_given_twice() {
-    let start = Instant::now();
-    let broker = broker("history-age=1m");
-    let outlet = Recorder::new();
-    for minute in [0, 5, 10] {
-        let now = start + MINUTE * minute;
-        let mut turn = Turn::new(now);
-        done(broker.subscribe(&destination(ROOM), subscriber(0, &outlet), &mut turn)).unwrap();
-        done(broker.publish(message(ROOM, &minute.to_string()), &mut turn)).unwrap();
-        drop(turn);
-        broker.leaves(ROOM, 0);
-        broker.handle_deadline(&mut Turn::new(now + MINUTE));
-        assert_eq!(broker.router().destinations(), 0);
-    }
-    let tokens: Vec<_> = ["0", "5", "10"].iter().map(|body| outlet.token_of(body)).collect();
-    assert_eq!(tokens, ["0-0", "0-1", "0-2"]);
-    let (got, gaps) = joined(&broker, after(&tokens[1]));
-    assert_eq!((got, gaps), (texts(["live"]), texts(["live"])), "10 is missing");
-}
-
-#[test]
-fn all_topics_together_keep_no_more_than_they_may() {
-    let start = Instant::now();
-    let rule = "/topic/**,history=1000".parse().unwrap();
-    let limit = 20_000;
-    let broker = MemoryBroker::builder().rule(rule).history_bytes(limit).build();
-    let at = |second: u64, name: &str| {
-        let mut turn = Turn::new(start + Duration::from_secs(second));
-        done(broker.publish(message(name, &second.to_string()), &mut turn)).unwrap();
-        assert!(broker.router().retained_bytes() <= limit);
-    };
-    let kept = |name: &str| {
-        let outlet = Recorder::new();
-        broker.joins(name, asking(0, &outlet, HistoryRequest::Last(u64::MAX))).unwrap();
-        outlet.bodies()
-    };
-    at(0, "/topic/old");
-    (1..500).for_each(|second| at(second, "/topic/busy"));
-    at(500, "/topic/new");
-    let busy = kept("/topic/busy");
-    let oldest = 500 - busy.len();
-    assert!(busy.len() > 20, "{busy:?}");
-    assert!(busy.into_iter().eq((oldest..500).map(|second| second.to_string())));
-    assert_eq!(kept("/topic/old"), [""; 0], "the oldest goes first, whoever published last");
-    assert_eq!(kept("/topic/new"), ["500"]);
-    // One that is larger than all may be pushes out everything, itself too.
-    let mut turn = Turn::new(start + Duration::from_secs(501));
-    done(broker.publish(message(ROOM, &"x".repeat(limit)), &mut turn)).unwrap();
-    assert_eq!(broker.router().retained_bytes(), 0);
 }
 
 #[test]
@@ -486,28 +388,4 @@ fn who_joins_while_others_publish_misses_nothing() {
         assert_eq!(outlet.bodies(), first);
         assert!(outlet.gaps().is_empty());
     }
-}
-
-/// A message that is too large to be kept drives out what was there: nothing is left, neither of it
-/// nor of the destination.
-#[test]
-fn what_is_too_large_to_be_kept_leaves_nothing_behind() {
-    let broker = broker("history=9,history-bytes=1KiB");
-    for number in 0..100 {
-        let name = format!("/topic/{}", number % 10);
-        broker.sends(&name, "small").unwrap();
-        assert!(broker.next_deadline().is_some());
-        broker.sends(&name, &"x".repeat(2_000)).unwrap();
-        assert_eq!((broker.router().destinations(), broker.router().retained_bytes()), (0, 0));
-        assert_eq!(broker.next_deadline(), None);
-    }
-}
-
-#[test]
-fn a_retention_with_a_bound_of_nothing_keeps_nothing() {
-    assert!(Retention::NONE.is_none());
-    let broker = broker("history=0");
-    assert!(!broker.capabilities().supports(Capability::History));
-    send(&broker, 0..3);
-    assert_eq!((broker.router().destinations(), broker.router().retained_bytes()), (0, 0));
 }

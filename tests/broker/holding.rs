@@ -1,6 +1,6 @@
 //! Publishers are held while a subscriber of their topic is full.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use stompbox::broker::{Broker, MemoryBroker, Operation, Outcome, Taken};
 
@@ -89,17 +89,40 @@ fn one_that_listens_by_a_pattern_holds_them_too() {
     }
 }
 
-#[test]
-fn one_that_is_resumed_before_its_answer_is_known_holds_nobody() {
+/// An outlet that is full, and while it is being delivered this is resumed, with others before it.
+fn resumed_while_it_is_delivered(others: u64) -> (Arc<MemoryBroker>, Arc<Recorder>) {
     let broker = Arc::new(MemoryBroker::new());
-    let outlet = {
-        let broker = Arc::downgrade(&broker);
-        Recorder::reacting(move |_| resume(&broker.upgrade().unwrap(), ROOM, 0))
-    };
+    let outlet = Arc::new_cyclic(|outlet: &Weak<Recorder>| {
+        let (broker, outlet) = (Arc::downgrade(&broker), outlet.clone());
+        Recorder::blank_reacting(move |got| {
+            if got.body == "resumed" {
+                outlet.upgrade().unwrap().answer(Taken::Written);
+                let broker = broker.upgrade().unwrap();
+                (0..=others).rev().for_each(|connection| resume(&broker, ROOM, connection));
+            }
+        })
+    });
     outlet.answer(Taken::Full);
     broker.joins(ROOM, subscriber(0, &outlet)).unwrap();
-    drop(publish(&broker, ROOM));
-    assert!(is_done(&mut publish(&broker, ROOM)));
+    (broker, outlet)
+}
+
+#[test]
+fn one_that_is_resumed_before_its_answer_is_known_holds_nobody() {
+    for others in [0, 1, 1_000] {
+        let (broker, outlet) = resumed_while_it_is_delivered(others);
+        drop(broker.publish(message(ROOM, "resumed"), &mut turn()));
+        assert!(is_done(&mut publish(&broker, ROOM)));
+
+        // Full again, it holds them.
+        outlet.answer(Taken::Full);
+        drop(publish(&broker, ROOM));
+        let mut waiting = publish(&broker, ROOM);
+        assert!(!is_done(&mut waiting));
+        outlet.answer(Taken::Written);
+        resume(&broker, ROOM, 0);
+        assert!(is_done(&mut waiting));
+    }
 }
 
 #[test]
@@ -119,24 +142,46 @@ fn one_that_leaves_before_its_answer_is_known_holds_nobody() {
     }
 }
 
-/// So many others are resumed while a batch is delivered that nobody knows who of them were full:
-/// the next answer counts.
+/// However many others are resumed while a batch is delivered.
 #[test]
-fn after_many_resumptions_the_next_answer_counts() {
+fn after_many_resumptions_the_answer_counts() {
     let broker = Arc::new(MemoryBroker::new());
     let outlet = {
         let broker = Arc::downgrade(&broker);
-        Recorder::reacting(move |got| {
-            let others = if got.body == "storm" { 1..200 } else { 0..0 };
-            others.for_each(|other| resume(&broker.upgrade().unwrap(), ROOM, other));
+        Recorder::reacting(move |_| {
+            (1..200).for_each(|other| resume(&broker.upgrade().unwrap(), ROOM, other));
         })
     };
     outlet.answer(Taken::Full);
     broker.joins(ROOM, subscriber(0, &outlet)).unwrap();
-    drop(broker.publish(message(ROOM, "storm"), &mut turn()));
-    assert!(is_done(&mut publish(&broker, ROOM)), "not known");
+    drop(publish(&broker, ROOM));
     let mut waiting = publish(&broker, ROOM);
     assert!(!is_done(&mut waiting));
     resume(&broker, ROOM, 0);
+    assert!(is_done(&mut waiting));
+}
+
+/// Written at one destination of its pattern while it is being delivered there, it holds publishers of
+/// another until it is resumed.
+#[test]
+fn one_that_is_let_go_at_one_destination_holds_publishers_of_another() {
+    let other = "/topic/room/6";
+    let broker = MemoryBroker::new();
+    let outlet = Arc::new_cyclic(|outlet: &Weak<Recorder>| {
+        let outlet = outlet.clone();
+        Recorder::blank_reacting(move |got| {
+            if got.body == "written" {
+                outlet.upgrade().unwrap().answer(Taken::Written);
+            }
+        })
+    });
+    outlet.answer(Taken::Full);
+    broker.joins("/topic/room/*", subscriber(0, &outlet)).unwrap();
+    drop(publish(&broker, ROOM));
+    let mut waiting = publish(&broker, ROOM);
+    drop(broker.publish(message(other, "written"), &mut turn()));
+    assert!(is_done(&mut publish(&broker, other)));
+    assert!(!is_done(&mut waiting));
+    resume(&broker, "/topic/room/*", 0);
     assert!(is_done(&mut waiting));
 }

@@ -17,6 +17,7 @@ mod queue_policies;
 mod queue_stress;
 mod queues;
 mod recorder;
+mod retention;
 mod router;
 mod router_model;
 mod storm;

@@ -42,7 +42,12 @@ impl Recorder {
 
     /// One that does something at each delivery, such as to publish or to panic.
     pub(crate) fn reacting(reaction: impl Fn(&Got) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { reaction: Some(Box::new(reaction)), ..Self::blank() })
+        Arc::new(Self::blank_reacting(reaction))
+    }
+
+    /// As [`reacting`](Self::reacting), for who wants to know it before it is shared.
+    pub(crate) fn blank_reacting(reaction: impl Fn(&Got) + Send + Sync + 'static) -> Self {
+        Self { reaction: Some(Box::new(reaction)), ..Self::blank() }
     }
 
     fn blank() -> Self {
@@ -108,7 +113,7 @@ impl Recorder {
 impl Outlet for Recorder {
     fn deliver(&self, _: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
         let answer = *self.answer.lock();
-        if answer == Taken::Gone {
+        if answer == Taken::Gone || deliveries.is_empty() {
             return answer;
         }
         self.runs.lock().push(deliveries.len());

@@ -293,6 +293,22 @@ fn work_that_is_dropped_leaves_the_rest_to_the_next_publisher() {
     assert!(outlets.iter().all(|outlet| outlet.bodies() == ["1", "2"]));
 }
 
+/// A flush that is lost before it has begun takes along nothing of one that was lost in its middle.
+#[test]
+fn work_that_is_dropped_twice_leaves_all_of_it_to_the_next_publisher() {
+    let ((router, host, outlets), now) = (crowd(), Instant::now());
+    for publisher in 1..=3 {
+        host.0.lock().clear();
+        let mut turn = Turn::new(now).with_publisher(publisher);
+        drop(router.route(&destination(ROOM), delivery(&publisher.to_string()), &mut turn));
+    }
+    let mut work = host.0.lock().pop();
+    while let Some(more) = work {
+        work = more.run(now);
+    }
+    assert!(outlets.iter().all(|outlet| outlet.bodies() == ["1", "2", "3"]));
+}
+
 #[test]
 fn without_a_host_the_publisher_does_all_of_it() {
     let outlets = recorders(2_500);

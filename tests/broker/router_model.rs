@@ -1,10 +1,10 @@
 //! The router against a naive model: lists of messages, and for each subscription how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use stompbox::broker::{DestinationRules, HistoryRequest, Router, Taken};
+use stompbox::broker::{DestinationRules, HistoryRequest, Outcome, Router, SubscriberId, Taken};
 
 use crate::recorder::{Recorder, delivery, destination, id, subscriber, turn};
 
@@ -70,7 +70,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..6usize).prop_map(Request::Last),
         (0..12usize).prop_map(Request::After),
     ];
-    let answer = prop_oneof![Just(Taken::Written), Just(Taken::Queued)];
+    let answer = prop_oneof![Just(Taken::Written), Just(Taken::Queued), Just(Taken::Full)];
     let step = prop_oneof![
         3 => (to(), connection(), request).prop_map(|(to, c, it)| Step::Subscribe(to, c, it)),
         1 => (to(), connection()).prop_map(|(to, c)| Step::Unsubscribe(to, c)),
@@ -84,9 +84,19 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 type Who = (To, u8);
 
+/// Each subscription has an id of its own.
+fn id_of((to, connection): Who) -> SubscriberId {
+    let place = match to {
+        To::Destination(number) => number,
+        To::Pattern(number) => DESTINATIONS.len() + number,
+    };
+    id(place as u64 * 4 + u64::from(connection))
+}
+
 /// A message goes to whoever was there when it was routed and still is when the turn ends. Whoever
 /// asked for history reads what is kept at the end of the turn, unless its outlet kept something of
-/// that and was not resumed.
+/// that and was not resumed. Whoever is full by its answer to what is live holds the publishers of
+/// that destination, until it is resumed or leaves.
 struct Model {
     /// How many messages each destination keeps.
     kept: usize,
@@ -94,6 +104,7 @@ struct Model {
     live: BTreeMap<Who, Subscription>,
     /// What each got; a `!` is before what said that messages are missing.
     delivered: BTreeMap<Who, Vec<String>>,
+    full: BTreeSet<(usize, Who)>,
 }
 
 struct Subscription {
@@ -144,17 +155,29 @@ impl Model {
                     *next = first;
                     live.gap = true;
                 }
-                let delivered = self.delivered.entry((*to, *connection)).or_default();
+                let who = (*to, *connection);
+                if live.answer == Taken::Full && !live.reads && *next < routed.len() {
+                    self.full.insert((destination, who));
+                }
+                let delivered = self.delivered.entry(who).or_default();
                 for body in &routed[*next..] {
                     let gap = if std::mem::take(&mut live.gap) { "!" } else { "" };
                     delivered.push(format!("{gap}{body}"));
                 }
                 // Everything that is kept fits one slice.
-                live.waits = live.reads && *next < routed.len() && live.answer == Taken::Queued;
+                live.waits = live.reads && *next < routed.len() && live.answer != Taken::Written;
                 live.reads = live.waits;
                 *next = routed.len();
             }
         }
+    }
+
+    fn release(&mut self, who: Who) {
+        self.full.retain(|(_, full)| *full != who);
+    }
+
+    fn holds(&self, destination: usize) -> bool {
+        self.full.iter().any(|(held, _)| *held == destination)
     }
 
     fn others(&self, who: Who) -> usize {
@@ -174,7 +197,7 @@ fn subscription(
         Request::Last(count) => Some(HistoryRequest::Last(count as u64)),
         Request::After(last) => Some(HistoryRequest::After(format!("0-{last}").into())),
     };
-    subscriber(who.1.into(), outlet).with_history(request)
+    subscriber(id_of(who).connection, outlet).with_history(request)
 }
 
 proptest! {
@@ -189,7 +212,9 @@ proptest! {
         let router = Router::with_history(Arc::new(rules), usize::MAX);
         let mut outlets: BTreeMap<Who, Arc<Recorder>> = BTreeMap::new();
         let (routed, live) = (std::array::from_fn(|_| Vec::new()), BTreeMap::new());
-        let mut model = Model { kept, routed, live, delivered: BTreeMap::new() };
+        let (delivered, full) = (BTreeMap::new(), BTreeSet::new());
+        let mut model = Model { kept, routed, live, delivered, full };
+        let mut waiting: Vec<(usize, Outcome)> = Vec::new();
         let mut current = turn();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
@@ -208,13 +233,15 @@ proptest! {
                 }
                 Step::Unsubscribe(to, c) => {
                     let there = model.live.remove(&(to, c)).is_some();
+                    model.release((to, c));
                     let last = there && model.others((to, c)) == 0;
-                    let left = router.unsubscribe(&destination(to.name()), id(c.into()));
+                    let left = router.unsubscribe(&destination(to.name()), id_of((to, c)));
                     prop_assert_eq!(left, last);
                 }
                 Step::Route(to) => {
                     let body = number.to_string();
-                    drop(router.route(&destination(DESTINATIONS[to]), delivery(&body), &mut current));
+                    let name = destination(DESTINATIONS[to]);
+                    waiting.push((to, router.route(&name, delivery(&body), &mut current)));
                     model.routed[to].push(body);
                 }
                 Step::Answer(to, c, answer) => {
@@ -224,16 +251,21 @@ proptest! {
                     }
                 }
                 Step::Resume(to, c) => {
-                    router.resume(&destination(to.name()), id(c.into()), &mut current);
+                    router.resume(&destination(to.name()), id_of((to, c)), &mut current);
                     if let Some(live) = model.live.get_mut(&(to, c)) {
                         live.waits = false;
                     }
+                    model.release((to, c));
                 }
                 Step::EndTurn => {
                     drop(std::mem::replace(&mut current, turn()));
                     model.end_turn();
                 }
             }
+            for (to, outcome) in &mut waiting {
+                prop_assert_eq!(outcome.take_ready().is_none(), model.holds(*to), "{}", number);
+            }
+            waiting.retain(|(to, _)| model.holds(*to));
         }
         for (who, outlet) in outlets {
             let got = outlet.got();
@@ -250,7 +282,8 @@ proptest! {
         }
         let in_use = |destination: usize| {
             let listened = model.live.keys().any(|who| who.0 == To::Destination(destination));
-            listened || (kept > 0 && !model.routed[destination].is_empty())
+            let kept = kept > 0 && !model.routed[destination].is_empty();
+            listened || kept || model.holds(destination)
         };
         prop_assert_eq!(router.destinations(), (0..DESTINATIONS.len()).filter(|it| in_use(*it)).count());
     }

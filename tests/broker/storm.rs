@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use allocation_counter::measure;
-use stompbox::broker::{DestinationRules, Router, Subscriber};
+use stompbox::broker::{DestinationRules, MemoryBroker, Router, Subscriber};
 
-use crate::recorder::{Nowhere, Recorder, delivery, destination, id, subscriber, turn};
+use crate::recorder::{Calls, Nowhere, Recorder, delivery, destination, id, subscriber, turn};
 
 const ROOM: &str = "/topic/room";
 
@@ -40,6 +40,36 @@ fn a_subscribe_storm_costs_the_same_for_each() {
     let (few, many) = (allocated_for_each(2_000), allocated_for_each(20_000));
     // Copying all members for each message would be ten times as much.
     assert!(many < 2 * few, "{few} bytes for each of 2,000, {many} for each of 20,000");
+}
+
+/// How many bytes are left of so many who come and go, while one stays.
+fn left_of(names: impl Fn(u64) -> String, comings: u64) -> i64 {
+    let broker = MemoryBroker::new();
+    let outlet = Arc::new(Nowhere);
+    broker.joins(&names(0), Subscriber::new(id(0), outlet.clone())).unwrap();
+    let left = measure(|| {
+        for n in 1..comings {
+            broker.joins(&names(n), Subscriber::new(id(n), outlet.clone())).unwrap();
+        }
+        for n in 1..comings {
+            broker.leaves(&names(n), n);
+        }
+    });
+    left.bytes_current
+}
+
+#[test]
+fn of_those_who_come_and_go_no_room_is_left() {
+    // The table of topics has 64 parts, and a list of members keeps its last chunk.
+    const MOST: i64 = 60_000;
+    let left = [
+        left_of(|n| format!("/topic/{n}"), 5_000),
+        left_of(|n| format!("/queue/{n}"), 5_000),
+        left_of(|n| format!("/topic/{n}/*"), 5_000),
+        left_of(|_| ROOM.to_owned(), 5_000),
+        left_of(|_| "/topic/*".to_owned(), 5_000),
+    ];
+    assert!(left.iter().all(|left| *left < MOST), "{left:?} bytes");
 }
 
 /// What is allocated for one message when there are so many subscribers, half of them by a pattern.

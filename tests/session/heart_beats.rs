@@ -45,10 +45,23 @@ fn c4_each_direction_is_negotiated() {
 
 #[test]
 fn c4_connected_always_has_the_header() {
-    for version in ["1.0", "1.1", "1.2"] {
+    for (version, header) in [("1.0", "0,0"), ("1.1", "7,8"), ("1.2", "7,8")] {
         let mut client = Client::new(ours(7, 8));
         let answer = client.says(&format!("CONNECT\naccept-version:{version}\n\n^@"));
-        assert!(answer.contains("\nheart-beat:7,8\n"), "{answer}");
+        assert!(answer.contains(&format!("\nheart-beat:{header}\n")), "{answer}");
+    }
+}
+
+/// stompjs and webstomp-client send the header whatever they offer, and do not beat in 1.0.
+#[test]
+fn c4_in_1_0_there_are_no_heart_beats_whatever_the_client_says() {
+    for version in ["", "accept-version:1.0\n"] {
+        for header in ["heart-beat:4000,5000\n", "heart-beat:none\n"] {
+            let mut client = Client::new(ours(10_000, 20_000));
+            let answer = client.says(&format!("CONNECT\n{version}{header}\n^@"));
+            assert!(answer.starts_with("CONNECTED\nversion:1.0\n"), "{answer}");
+            assert_eq!(periods(&client), (None, None), "{version}{header}");
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) enum Fault {
     TakesRejectedForDone,
     IgnoresPrefetch,
     ForgetsToResume,
+    HoldsNobody,
     CommitsOnlyHalf,
     ClaimsHistory,
     TakesEveryPrefix,
@@ -34,7 +35,7 @@ pub(crate) struct Faulty {
 
 impl Faulty {
     pub(crate) fn new(fault: Fault) -> Self {
-        let builder = MemoryBroker::builder();
+        let builder = MemoryBroker::builder().rule("/topic/**,slow=hold".parse().expect("a rule"));
         let builder = match fault {
             Fault::TakesEveryPrefix => builder.topic("/no-such-prefix"),
             _ => builder,
@@ -77,6 +78,10 @@ impl Broker for Faulty {
                 let (completer, outcome) = Outcome::pending();
                 self.held.lock().1.push(completer);
                 outcome
+            }
+            Fault::HoldsNobody => {
+                drop(self.broker.publish(message, turn));
+                Outcome::done()
             }
             _ => self.broker.publish(message, turn),
         }

@@ -14,7 +14,7 @@ use faulty::{Fault, Faulty};
 #[tokio::test]
 async fn the_memory_broker_conforms() {
     let make = async || {
-        let rule = "/topic/**,history=1000".parse().expect("a rule");
+        let rule = "/topic/**,history=1000,slow=hold".parse().expect("a rule");
         MemoryBroker::builder().rule(rule).build()
     };
     let report = BrokerSuite::new().run(make).await;
@@ -46,6 +46,10 @@ async fn every_fault_is_found() {
         (Fault::TakesRejectedForDone, "what_is_rejected_comes_again"),
         (Fault::IgnoresPrefetch, "delivery_pauses_at_the_prefetch"),
         (Fault::ForgetsToResume, "a_consumer_that_is_blocked_is_passed_over"),
+        (Fault::ForgetsToResume, "one_that_is_full_holds_publishers_until_it_is_resumed"),
+        (Fault::HoldsNobody, "one_that_is_full_holds_publishers_until_it_is_resumed"),
+        (Fault::HoldsNobody, "one_that_is_full_holds_publishers_until_it_leaves"),
+        (Fault::KeepsSubscribers, "one_that_is_full_holds_publishers_until_it_leaves"),
         (Fault::CommitsOnlyHalf, "a_commit_takes_effect_in_its_order"),
         (Fault::CommitsOnlyHalf, "a_commit_settles"),
         (Fault::ClaimsHistory, "history: the_last_messages_come_first"),

@@ -74,6 +74,11 @@ impl Figures {
         self.connect_cpu.as_secs_f64() * 1e6 / self.connections as f64
     }
 
+    /// How many deliveries came in one read: about as many as the server has put into one write.
+    pub fn deliveries_per_read(&self) -> f64 {
+        self.tally.deliveries as f64 / self.reads.max(1) as f64
+    }
+
     /// Deliveries a second.
     pub fn rate(&self) -> f64 {
         self.tally.deliveries as f64 / self.time.as_secs_f64()
@@ -161,10 +166,10 @@ pub fn details(servers: &[&str], measured: &[Measured]) {
         return;
     }
     println!(
-        "\n| scenario | server | deliveries/s | p50 ms | p99 ms | max ms | driver CPU µs | others' \
+        "\n| scenario | server | deliveries/s | a read | p50 ms | p99 ms | max ms | driver CPU µs | others' \
          processors | lost | duplicated | reordered |"
     );
-    println!("| --- | --- |{}", " ---: |".repeat(9));
+    println!("| --- | --- |{}", " ---: |".repeat(10));
     for measured in measured {
         for (server, name) in servers.iter().enumerate() {
             let figure = |figure| measured.figure(server, figure);
@@ -173,9 +178,10 @@ pub fn details(servers: &[&str], measured: &[Measured]) {
             let runs = &measured.runs[server];
             let sum = |of: fn(&Figures) -> u64| runs.iter().map(of).sum::<u64>();
             println!(
-                "| {} | {name} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} | {} |",
+                "| {} | {name} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {} | {} | {} |",
                 measured.scenario.name,
                 figure(Figures::rate),
+                figure(Figures::deliveries_per_read),
                 figure(|it| it.p50),
                 figure(|it| it.p99),
                 figure(|it| it.longest),

@@ -17,6 +17,8 @@ pub struct Figures {
     pub longest: f64,
     /// From the first message sent to the last delivery.
     pub time: Duration,
+    /// How many reads of the driver brought something meanwhile.
+    pub reads: u64,
     /// The server's processor time for it, ACKs included.
     pub cpu: Duration,
     /// That of the engine behind it.
@@ -100,7 +102,9 @@ impl Run<'_> {
         }
         let (machine, cpu, own) = (Machine::now()?, server.cpu()?, own_cpu()?);
         let before = engine_cpu()?;
+        let reads = load.sockets.reads;
         figures.time = load.publish()?;
+        figures.reads = load.sockets.reads - reads;
         if self.scenario.is_queue() {
             load.leave_queue()?;
         }

@@ -19,6 +19,8 @@ pub struct Sockets {
     pub outgoing: Outgoing,
     buffer: Vec<u8>,
     events: Vec<EpollEvent>,
+    /// How many reads have brought something.
+    pub reads: u64,
 }
 
 struct Socket {
@@ -68,6 +70,7 @@ impl Sockets {
             outgoing: Outgoing::default(),
             buffer: vec![0; 256 * 1024],
             events: vec![EpollEvent::empty(); 1024],
+            reads: 0,
         })
     }
 
@@ -144,6 +147,7 @@ impl Sockets {
             Ok(0) => "it ended".to_owned(),
             Ok(length) => {
                 let (at, outgoing) = (Instant::now(), &mut self.outgoing);
+                self.reads += 1;
                 return incoming.feed(&self.buffer[..length], |piece| {
                     take(Event { connection: number, at, what: What::Piece(piece) }, outgoing);
                 });

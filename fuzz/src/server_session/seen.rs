@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use stompbox::frame::{
     Command, Decoder, Frame, HeaderName, Leniency, Limits, SharedMessage, Version,
 };
+use stompbox::session::HeartBeat;
 
 use super::marked::{self, Mark};
 use super::model::{Issued, Model, Said};
@@ -115,8 +116,10 @@ impl Seen {
                 assert_eq!(self.stage, Stage::New);
                 self.stage = Stage::Connected;
                 assert_eq!(get(HeaderName::Version).as_deref(), Some(version.as_str()));
-                let heart_beat = Some(settings.heart_beat.to_string());
-                assert_eq!(get(HeaderName::HeartBeat), heart_beat);
+                // STOMP 1.0 knows no heart-beats.
+                let none = HeartBeat::NONE;
+                let ours = if version == Version::V1_0 { none } else { settings.heart_beat };
+                assert_eq!(get(HeaderName::HeartBeat), Some(ours.to_string()));
                 assert_eq!(get(HeaderName::Server).as_deref(), Some(&*settings.server));
                 assert_eq!(get(HeaderName::Session).as_deref(), Some("session-1"));
             }

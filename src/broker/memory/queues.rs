@@ -9,7 +9,7 @@ use crate::locks::RwLock;
 use super::super::prefixes::{Kind, Prefixes};
 use super::super::{
     BrokerError, Destination, DestinationRules, Host, Message, Router, Settle, Subscriber,
-    SubscriberId, Turn,
+    SubscriberId, Turn, room,
 };
 use super::bytes::Bytes;
 use super::counters::Counters;
@@ -268,6 +268,7 @@ impl Queues {
             let mut queues = self.by_destination.write();
             if queues.get(destination).is_some_and(|queue| queue.with(State::end_if_idle)) {
                 dropped = queues.remove(destination);
+                room::give_back(&mut queues);
             }
         }
         drop(dropped);

@@ -28,8 +28,6 @@ pub(super) struct Batch {
     /// The position of the first of them.
     first: u64,
     joins: Joins,
-    /// How many resumptions there were when its delivery began.
-    pub(super) resumptions: u64,
     /// Who listens: the members of the channel.
     members: Option<Snapshot>,
     /// And after them those of each pattern that matches.

@@ -146,7 +146,7 @@ impl Flush {
             member.subscriber.deliver(deliveries, now)
         };
         if taken == Taken::Full {
-            self.channel.is_full(member.subscriber.id, &self.batch);
+            self.channel.is_full(&member.subscriber, now);
         }
     }
 

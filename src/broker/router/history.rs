@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use crate::session::Delivery;
 
-use super::super::{Retention, Subscriber, SubscriberId, Taken};
+use super::super::{Retention, Subscriber, SubscriberId, Taken, room};
 use super::log::{Log, Start};
 use super::members::Member;
 use super::retained::Place;
@@ -105,7 +105,7 @@ impl History {
     /// Returns whether it was a reader.
     pub(super) fn leave(&mut self, id: SubscriberId) -> bool {
         // Its place in turn is passed over.
-        self.readers.remove(&id).is_some()
+        self.remove(id).is_some()
     }
 
     /// What the next one in turn does. `deliveries` is empty, and gets
@@ -130,9 +130,15 @@ impl History {
                 let (number, resumed) = (reader.number, reader.resumed);
                 return Some(Reading::Slice(Slice { subscriber, number, end, resumed }));
             }
-            let Reader { subscriber, next, gap, .. } = self.readers.remove(&id)?;
+            let Reader { subscriber, next, gap, .. } = self.remove(id)?;
             return Some(Reading::CaughtUp(Member { subscriber, from: next, gap }));
         }
+    }
+
+    fn remove(&mut self, id: SubscriberId) -> Option<Reader> {
+        let reader = self.readers.remove(&id);
+        room::give_back(&mut self.readers);
+        reader
     }
 
     /// A slice was delivered.

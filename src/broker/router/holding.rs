@@ -1,5 +1,5 @@
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::locks::Mutex;
@@ -11,13 +11,11 @@ use super::channel::Channel;
 /// [full](super::super::Taken::Full).
 ///
 /// An outlet says so in answer to a delivery, and its connection's task resumes it at any time, even
-/// before that answer is known here. So resumptions are counted, and the last of them remembered: who
-/// was resumed since the delivery began holds nobody.
+/// before that answer is known here. So whoever [holds](Self::hold) is asked again after that: it is
+/// full still, and will be resumed later than this, or it is [let go](Self::let_go) at once.
 #[derive(Default)]
 pub(super) struct Holding {
     state: Mutex<State>,
-    /// How many resumptions there were.
-    resumptions: AtomicU64,
     /// How many subscribers hold publishers, or are about to.
     held: AtomicUsize,
 }
@@ -25,56 +23,40 @@ pub(super) struct Holding {
 #[derive(Default)]
 struct State {
     channels: HashMap<SubscriberId, Vec<Weak<Channel>>>,
-    /// Who was resumed last.
-    recent: VecDeque<SubscriberId>,
 }
 
-/// How many resumptions are remembered. If there were more while one batch was delivered, nobody
-/// knows who of those that were full still is: none of them holds anybody until its next delivery.
-const REMEMBERED: usize = 64;
-
 impl Holding {
-    /// How many resumptions there were: to be asked before a delivery begins.
-    pub(super) fn resumptions(&self) -> u64 {
-        self.resumptions.load(Ordering::Acquire)
-    }
-
-    /// A subscriber is full, by its answer to a delivery that began when there were `before`
-    /// resumptions: publishers of this channel are held until it is resumed or leaves.
-    pub(super) fn hold(&self, subscriber: SubscriberId, channel: &Arc<Channel>, before: u64) {
+    /// A subscriber is full, by its answer to a delivery: publishers of this channel are held until
+    /// it is resumed or leaves. Returns whether they were not, because of it.
+    pub(super) fn hold(&self, subscriber: SubscriberId, channel: &Arc<Channel>) -> bool {
         let state = &mut *self.state.lock();
-        let missed = self.resumptions() - before;
-        if missed > state.recent.len() as u64 {
-            return;
-        }
-        let mut since = state.recent.iter().rev().zip(0..missed);
-        if since.any(|(resumed, _)| *resumed == subscriber) {
-            return;
-        }
         // Whoever leaves now either finds this count or is not found by the channel any more.
         self.held.store(state.channels.len() + 1, Ordering::SeqCst);
-        if channel.hold(subscriber) {
+        let holds = channel.hold(subscriber);
+        if holds {
             state.channels.entry(subscriber).or_default().push(Arc::downgrade(channel));
         }
         self.held.store(state.channels.len(), Ordering::SeqCst);
+        holds
     }
 
-    /// A subscriber's outlet has written what it kept.
-    pub(super) fn resume(&self, subscriber: SubscriberId) {
+    /// A subscriber is not full any more at one channel.
+    pub(super) fn let_go(&self, subscriber: SubscriberId, channel: &Arc<Channel>) {
         let mut state = self.state.lock();
-        if state.recent.len() == REMEMBERED {
-            state.recent.pop_front();
+        if let Some(channels) = state.channels.get_mut(&subscriber) {
+            channels.retain(|other| other.as_ptr() != Arc::as_ptr(channel));
+            if channels.is_empty() {
+                state.channels.remove(&subscriber);
+            }
         }
-        state.recent.push_back(subscriber);
-        self.resumptions.fetch_add(1, Ordering::AcqRel);
-        let released = state.release(subscriber);
+        let released = channel.release(subscriber);
         self.held.store(state.channels.len(), Ordering::SeqCst);
         drop(state);
-        complete(released);
+        complete(vec![(released, Arc::clone(channel))]);
     }
 
-    /// A subscriber has left.
-    pub(super) fn leave(&self, subscriber: SubscriberId) {
+    /// A subscriber's outlet has written what it kept, or the subscriber has left.
+    pub(super) fn release(&self, subscriber: SubscriberId) {
         if self.held.load(Ordering::SeqCst) > 0 {
             let mut state = self.state.lock();
             let released = state.release(subscriber);

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::{Subscriber, SubscriberId};
+use super::super::{Subscriber, SubscriberId, room};
 
 /// How many members are copied when one of them changes while a flush is looking at them.
 const CHUNK: usize = 256;
@@ -73,6 +73,7 @@ impl Members {
     /// Returns whether it was there.
     pub(super) fn remove(&mut self, id: SubscriberId) -> bool {
         let Some(place) = self.places.remove(&id) else { return false };
+        room::give_back(&mut self.places);
         let chunks = Arc::make_mut(&mut self.chunks);
         // The last one takes its place.
         let last = chunks.last_mut().and_then(|chunk| Arc::make_mut(chunk).pop());

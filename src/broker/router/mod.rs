@@ -142,7 +142,7 @@ impl Router {
     /// [`Taken::Queued`](super::Taken::Queued) or [`Taken::Full`](super::Taken::Full) for: it goes on
     /// reading history, and holds publishers no more.
     pub fn resume(&self, destination: &Destination, subscriber: SubscriberId, turn: &mut Turn) {
-        self.shared.holding.resume(subscriber);
+        self.shared.holding.release(subscriber);
         if let Some(channel) = self.table.find(destination) {
             channel.resume(subscriber);
             turn.touch(channel);
@@ -157,7 +157,7 @@ impl Router {
         } else {
             self.leave(destination, subscriber)
         };
-        self.shared.holding.leave(subscriber);
+        self.shared.holding.release(subscriber);
         last
     }
 

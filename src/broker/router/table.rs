@@ -5,15 +5,12 @@ use std::sync::Arc;
 
 use crate::locks::RwLock;
 
-use super::super::Destination;
+use super::super::{Destination, room};
 use super::channel::Channel;
 
 /// How many locks the table is spread over. Publishers take a read lock of one of them for a
 /// look-up; only a destination that comes or goes writes.
 const SHARDS: usize = if cfg!(stompbox_loom) { 1 } else { 64 };
-
-/// The smallest part of the table that is given back when it is nearly empty, in entries.
-const KEPT_CAPACITY: usize = 64;
 
 /// A part of the table.
 type Shard = RwLock<HashMap<Destination, Arc<Channel>>>;
@@ -56,10 +53,7 @@ impl Table {
         let same = |found: &Arc<Channel>| Arc::ptr_eq(found, channel);
         if shard.get(channel.destination()).is_some_and(same) && channel.close() {
             let removed = shard.remove(channel.destination());
-            // After a million destinations have come and gone, their room goes as well.
-            if shard.capacity() > KEPT_CAPACITY && shard.len() < shard.capacity() / 8 {
-                shard.shrink_to(shard.len() * 2);
-            }
+            room::give_back(shard);
             drop(guard);
             drop(removed);
         }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use super::super::Destination;
 use super::super::pattern::{Places, Segments, Wanted, wanted};
+use super::super::{Destination, room};
 
 /// Patterns and what hangs on each, found by a destination that they match.
 ///
@@ -160,6 +160,7 @@ impl<T> Literals<T> {
         let is_empty = match self {
             Self::Many(many) => {
                 many.remove(literal);
+                room::give_back(many);
                 many.is_empty()
             }
             Self::One(only, _) => **only == *literal,

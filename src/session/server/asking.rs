@@ -81,6 +81,8 @@ impl ServerSession {
         }
         let heart_beat = match frame.header(HeaderName::HeartBeat) {
             None => HeartBeat::NONE,
+            // Clients with one CONNECT for all versions send it, and then do not beat in 1.0.
+            Some(_) if version == Version::V1_0 => HeartBeat::NONE,
             Some(value) => HeartBeat::parse(&value).ok_or_else(|| {
                 let expected = "two numbers of milliseconds with a comma between them are expected";
                 invalid(&frame, HeaderName::HeartBeat, &value, expected)

@@ -10,7 +10,7 @@ use crate::frame::{Decoder, Frame, Version};
 use super::event::{ConnectFrame, Event};
 use super::incoming_beats::IncomingBeats;
 use super::transaction::Transactions;
-use super::{Connected, Refusal, SessionError, SessionSettings};
+use super::{Connected, HeartBeat, Refusal, SessionError, SessionSettings};
 
 /// The arriving half of a server's session: bytes go in, what the client asks for comes out.
 ///
@@ -146,7 +146,11 @@ impl ServerSession {
         self.version = connect.version;
         self.decoder.set_version(connect.version);
         self.decoder.set_limits(self.settings.frame_limits);
-        let ours = self.settings.heart_beat;
+        // STOMP 1.0 knows no heart-beats.
+        let ours = match connect.version {
+            Version::V1_0 => HeartBeat::NONE,
+            _ => self.settings.heart_beat,
+        };
         self.heard(now);
         self.beats.promise(connect.heart_beat.sends_to(ours), self.settings.heart_beat_margin);
         Connected {

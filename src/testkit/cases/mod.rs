@@ -47,6 +47,8 @@ cases! {
     topics::nothing_is_delivered_after_unsubscribing;
     topics::a_message_without_subscribers_is_taken;
     topics::a_subscriber_that_is_gone_disturbs_nobody;
+    topics::one_that_is_full_holds_publishers_until_it_is_resumed;
+    topics::one_that_is_full_holds_publishers_until_it_leaves;
     topics::two_subscriptions_of_one_connection_get_a_copy_each;
     topics::headers_and_body_arrive_as_they_were_sent;
     queues::a_message_waits_for_a_consumer needs Queues;

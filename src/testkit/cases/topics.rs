@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use crate::broker::{Message, Subscriber, SubscriberId};
+use crate::broker::{BrokerError, Destination, Message, Subscriber, SubscriberId};
 use crate::session::SubscriptionKey;
 
 use super::super::Mailbox;
-use super::super::fixture::{CaseResult, Fixture, bodies, ensure};
+use super::super::fixture::{CaseResult, Failure, Fixture, bodies, ensure};
 
 const PUBLISHERS: usize = 4;
 const MESSAGES: usize = 250;
@@ -77,6 +77,60 @@ pub(super) async fn a_subscriber_that_is_gone_disturbs_nobody(fixture: Fixture) 
     fixture.publish(&topic, "2").await?;
     let received = bodies(&fixture.expect(&stays, 2).await?);
     ensure(received == ["1", "2"], || format!("there came {received:?}"))
+}
+
+pub(super) async fn one_that_is_full_holds_publishers_until_it_is_resumed(
+    fixture: Fixture,
+) -> CaseResult {
+    full(&fixture, async |topic, mailbox, id| {
+        mailbox.unblock();
+        fixture.resume(topic, id);
+        fixture.publish(topic, "after").await?;
+        fixture.expect_body(mailbox, "after").await.map(drop)
+    })
+    .await
+}
+
+pub(super) async fn one_that_is_full_holds_publishers_until_it_leaves(
+    fixture: Fixture,
+) -> CaseResult {
+    full(&fixture, async |topic, _, id| fixture.leave(topic, id).await).await
+}
+
+/// Publishes to a subscriber that is full until that is held up, where the broker says that it is,
+/// and then until the subscriber has done this.
+async fn full(
+    fixture: &Fixture,
+    then: impl AsyncFnOnce(&Destination, &Mailbox, SubscriberId) -> CaseResult,
+) -> CaseResult {
+    let (topic, other) = (fixture.topic("held")?, fixture.topic("other")?);
+    let mailbox = Mailbox::new();
+    mailbox.fill();
+    let id = fixture.listen(&topic, &mailbox).await?;
+    let done = |done: Result<(), BrokerError>| {
+        done.map_err(|error| Failure(format!("SEND {topic}: {error}")))
+    };
+    let mut held = None;
+    // The first ones are perhaps taken before its answer is known.
+    for number in 0..10 {
+        let mut outcome = fixture.begin_publish(&topic, &number.to_string());
+        fixture.expect(&mailbox, number + 1).await?;
+        fixture.publish(&other, "others are not concerned").await?;
+        match outcome.take_ready() {
+            Some(taken) => done(taken)?,
+            None => {
+                held = Some(outcome);
+                break;
+            }
+        }
+    }
+    let holds = held.is_some() || !fixture.holds_publishers(&topic);
+    ensure(holds, || "publishers are not held".to_owned())?;
+    then(&topic, &mailbox, id).await?;
+    match held {
+        Some(held) => done(fixture.outcome(held).await?),
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn two_subscriptions_of_one_connection_get_a_copy_each(

@@ -1,19 +1,20 @@
 //! Models of what publishers, subscribers and consumers do at the same time, tried by loom in every
 //! order of their locks: `RUSTFLAGS="--cfg stompbox_loom" cargo test --lib models`.
 
+mod flushes;
+mod holding;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use loom::sync::Notify;
 use loom::thread;
 
 use crate::session::{Delivery, SubscriptionKey};
 
 use super::{
-    Broker, Destination, DestinationRules, HistoryRequest, Host, MemoryBroker, Message, Outcome,
-    Outlet, Router, Settle, Settlement, Subscriber, SubscriberId, Taken, Turn, Work,
+    Broker, Destination, DestinationRules, HistoryRequest, MemoryBroker, Message, Outlet, Router,
+    Settle, Settlement, Subscriber, SubscriberId, Taken, Turn,
 };
 
 /// Keeps the bodies and tags of what it is delivered. Its lock is none of loom's: nothing can come
@@ -46,32 +47,6 @@ impl Outlet for Recorder {
             got.push((body, delivery.tag()));
         }
         Taken::Written
-    }
-}
-
-/// Is full by its first answer, and wakes its connection's task to say when it is not any more.
-#[derive(Default)]
-struct FullOnce {
-    full: Notify,
-    answered: AtomicBool,
-}
-
-impl Outlet for FullOnce {
-    fn deliver(&self, _to: SubscriptionKey, _deliveries: &[Delivery], _now: Instant) -> Taken {
-        if self.answered.swap(true, Ordering::SeqCst) {
-            return Taken::Written;
-        }
-        self.full.notify();
-        Taken::Full
-    }
-}
-
-/// A host that loses what it is handed over: as one whose runtime is shut down.
-struct Losing;
-
-impl Host for Losing {
-    fn hand_over(&self, work: Work) {
-        drop(work);
     }
 }
 
@@ -195,103 +170,6 @@ fn who_joins_a_pattern_gets_a_whole_end() {
 }
 
 #[test]
-fn a_flush_that_is_lost_leaves_nothing_behind() {
-    model(2, || {
-        let (router, room, member) = router_with_a_member();
-        router.attach(Arc::new(Losing));
-        // More members than one turn's budget: the rest is handed over, and lost there.
-        let crowd = Arc::<Recorder>::default();
-        for connection in 2..4 {
-            router.subscribe(&room, Subscriber::new(id(connection), crowd.clone()), &mut turn());
-        }
-        let other = {
-            let (router, room) = (Arc::clone(&router), room.clone());
-            thread::spawn(move || route(&router, &room, &["1"]))
-        };
-        route(&router, &room, &["2"]);
-        join(vec![other]);
-        // Each publishing takes up what another left over, a budget's worth of it.
-        for _ in 0..6 {
-            route(&router, &room, &["last"]);
-        }
-        let got = member.bodies();
-        for body in ["1", "2"] {
-            assert_eq!(got.iter().filter(|it| *it == body).count(), 1, "{got:?}");
-        }
-        let count = |body: &str| crowd.bodies().iter().filter(|it| *it == body).count();
-        assert_eq!((count("1"), count("2")), (2, 2));
-    });
-}
-
-#[test]
-fn an_outlet_that_panics_takes_nothing_from_the_others() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    model(2, || {
-        let (router, room, member) = router_with_a_member();
-        let bad = Arc::new(Recorder { panics_at: Some("1"), ..Recorder::default() });
-        router.subscribe(&room, Subscriber::new(id(2), bad), &mut turn());
-        let other = {
-            let (router, room) = (Arc::clone(&router), room.clone());
-            thread::spawn(move || route(&router, &room, &["1"]))
-        };
-        route(&router, &room, &["2"]);
-        join(vec![other]);
-        let mut got = member.bodies();
-        got.sort();
-        assert_eq!(got, ["1", "2"]);
-    });
-    std::panic::set_hook(hook);
-}
-
-#[test]
-fn who_is_resumed_before_its_answer_is_known_holds_nobody() {
-    model(2, || {
-        let (router, room) = (Arc::new(Router::new()), destination("/topic/room"));
-        let member = Arc::<FullOnce>::default();
-        router.subscribe(&room, Subscriber::new(id(1), member.clone()), &mut turn());
-        let owner = {
-            let (router, room) = (Arc::clone(&router), room.clone());
-            thread::spawn(move || {
-                // loom also wakes up for nothing.
-                while !member.answered.load(Ordering::SeqCst) {
-                    member.full.wait();
-                }
-                router.resume(&room, id(1), &mut turn());
-            })
-        };
-        let waiting: Vec<_> = (0..2).map(|_| send(&router, &room)).collect();
-        join(vec![owner]);
-        assert!(waiting.into_iter().all(|mut outcome| outcome.take_ready().is_some()));
-        assert!(send(&router, &room).take_ready().is_some());
-        router.unsubscribe(&room, id(1));
-        assert_eq!(router.destinations(), 0);
-    });
-}
-
-#[test]
-fn who_leaves_before_its_answer_is_known_holds_nobody() {
-    for pattern in ["/topic/room", "/topic/*"] {
-        model(2, move || {
-            let (router, room) = (Arc::new(Router::new()), destination("/topic/room"));
-            let to = destination(pattern);
-            let member = Arc::<FullOnce>::default();
-            router.subscribe(&to, Subscriber::new(id(1), member), &mut turn());
-            let leaver = {
-                let router = Arc::clone(&router);
-                thread::spawn(move || {
-                    router.unsubscribe(&to, id(1));
-                })
-            };
-            let waiting: Vec<_> = (0..2).map(|_| send(&router, &room)).collect();
-            join(vec![leaver]);
-            assert!(waiting.into_iter().all(|mut outcome| outcome.take_ready().is_some()));
-            assert_eq!(router.destinations(), 0);
-        });
-    }
-}
-
-#[test]
 fn a_queue_forgets_no_message_while_others_send_and_settle() {
     model(2, || {
         let broker = Arc::new(MemoryBroker::new());
@@ -339,11 +217,6 @@ fn route(router: &Router, to: &Destination, bodies: &[&str]) {
         let message = Message::builder(to.clone()).body(body);
         drop(router.route(to, Delivery::new(message.into_shared()), &mut turn));
     }
-}
-
-fn send(router: &Router, to: &Destination) -> Outcome {
-    let message = Message::builder(to.clone()).body("x");
-    router.route(to, Delivery::new(message.into_shared()), &mut turn())
 }
 
 fn publish(broker: &MemoryBroker, to: &Destination, body: &str) {
