@@ -23,19 +23,18 @@ pub(super) async fn ask(node: Arc<Node>, member: Arc<Member>, mut questions: Vec
     let calm = Instant::now() + HEARTBEAT * 2;
     let mut backoff = Backoff::new();
     while !questions.is_empty() {
-        let unsure = answer_by_notes(&node, &member, &questions).await;
-        if unsure.as_ref().is_ok_and(|unsure| !unsure.is_empty()) {
+        if let Ok(unsure) = answer_by_notes(&node, &member, &questions).await
+            && !unsure.is_empty()
+        {
             // Whoever had these may not have heard yet that it has them no more.
             sleep_until(calm.into()).await;
-        }
-        let answered = match unsure {
-            Ok(unsure) => answer_by_ends(&node, unsure).await,
-            Err(error) => Err(error),
-        };
-        if answered.is_err() {
-            sleep(backoff.delay()).await;
+            // Those that are not answered now are asked again.
+            drop(answer_by_ends(&node, unsure).await);
         }
         questions.retain(|question| node.queues.asks(question));
+        if !questions.is_empty() {
+            sleep(backoff.delay()).await;
+        }
     }
 }
 
@@ -54,16 +53,12 @@ async fn answer_by_notes(
     let mut unsure = Vec::new();
     for question in questions {
         let place = committed.find_partition(&question.topic, question.place.partition);
-        let doubtful = match place {
-            Some(place) => {
-                place.error()?;
-                match place.offset() {
-                    Offset::Offset(_) => Note::read(place.metadata()),
-                    // Nothing was ever committed.
-                    _ => Some(0),
-                }
-            }
-            None => None,
+        // Of one that has an error it is asked again.
+        let Some(place) = place.filter(|place| place.error().is_ok()) else { continue };
+        let doubtful = match place.offset() {
+            Offset::Offset(_) => Note::read(place.metadata()),
+            // Nothing was ever committed.
+            _ => Some(0),
         };
         match doubtful {
             Some(doubtful) => node.queues.answer(question, doubtful),
@@ -91,8 +86,8 @@ async fn answer_by_ends(node: &Arc<Node>, questions: Vec<Question>) -> KafkaResu
     Ok(())
 }
 
-/// Sees whether Kafka has what was just committed. librdkafka tells nobody: it may have been refused
-/// while partitions were being given to members, or have been lost with a server of Kafka.
+/// Sees whether Kafka has what was just committed: rdkafka does not tell, if it is not waited for. It
+/// may have been refused while partitions were being given to members, or lost with the connection.
 pub(super) async fn verify(node: Arc<Node>, member: Arc<Member>, list: TopicPartitionList) {
     let asked = list.clone();
     let committed = blocking(move || member.committed_offsets(asked, ANSWER)).await;
