@@ -24,50 +24,73 @@ const LASTED: Duration = Duration::from_secs(10);
 /// How long what is published waits, at the least, before it is looked for what has waited too long.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
+/// The connections of a node to RabbitMQ.
+///
+/// Where RabbitMQ is short of memory or of disk it reads nothing more from a connection that publishes:
+/// no ACK either, without which its queues would never become shorter. So what is published has a
+/// connection of its own.
+pub(super) struct Connections {
+    pub(super) publishing: Connection,
+    /// For everything else.
+    pub(super) listening: Connection,
+}
+
 /// Connects once.
-pub(super) async fn connect(shared: &Shared) -> lapin::Result<Connection> {
-    let properties = ConnectionProperties::default().with_connection_name("stompbox".into());
+pub(super) async fn connect(shared: &Shared) -> lapin::Result<Connections> {
+    let publishing = connect_as(shared, "stompbox, publishing");
+    let listening = connect_as(shared, "stompbox, listening");
+    let (publishing, listening) = tokio::try_join!(publishing, listening)?;
+    Ok(Connections { publishing, listening })
+}
+
+async fn connect_as(shared: &Shared, name: &str) -> lapin::Result<Connection> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(shared.uri.clone(), properties);
     let connected = tokio::time::timeout(PATIENCE, connecting).await;
     connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
-/// Works with this connection, and then with one after the other, for as long as it is polled.
-pub(super) async fn run(shared: Arc<Shared>, first: Connection) {
+/// Works with these connections, and then with others, for as long as it is polled.
+pub(super) async fn run(shared: Arc<Shared>, first: Connections) {
     tokio::join!(stay_connected(&shared, first), give_up_in_time(&shared));
 }
 
-async fn stay_connected(shared: &Shared, first: Connection) {
+async fn stay_connected(shared: &Shared, first: Connections) {
     let mut backoff = Backoff::new();
     let mut next = Some(first);
     loop {
-        if let Some(connection) = next {
+        if let Some(connections) = next {
             let begun = Instant::now();
-            work(shared, &connection).await;
+            work(shared, &connections).await;
             shared.lost();
             if begun.elapsed() > LASTED {
                 backoff.reset();
             }
-            let closing = connection.close(200, ShortString::default());
-            // It is lost already, or closes; nobody waits for it.
-            drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+            let Connections { publishing, listening } = connections;
+            let closing = [publishing, listening].map(|it| async move {
+                let closing = it.close(200, ShortString::default());
+                // It is lost already, or closes; nobody waits for it.
+                drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+            });
+            futures_util::future::join_all(closing).await;
         }
         tokio::time::sleep(backoff.delay()).await;
         next = connect(shared).await.ok();
     }
 }
 
-/// Publishes and delivers until the connection is lost.
-async fn work(shared: &Shared, connection: &Connection) {
+/// Publishes and delivers until one of the connections is lost.
+async fn work(shared: &Shared, connections: &Connections) {
     shared.forget_unwanted();
-    let begun =
-        tokio::try_join!(Publishing::begin(shared, connection), Topics::begin(shared, connection));
+    let (publishing, topics) =
+        (Publishing::begin(shared, connections), Topics::begin(shared, connections));
+    let begun = tokio::try_join!(publishing, topics);
     let Ok((publishing, topics)) = begun else { return };
     tokio::select! {
         () = publishing.run() => {}
         () = topics.run() => {}
-        () = Queues::new(shared, connection).run() => {}
-        () = Exchanges::new(shared, connection).run() => {}
+        () = Queues::new(shared, &connections.listening).run() => {}
+        () = Exchanges::new(shared, &connections.listening).run() => {}
     }
 }
 

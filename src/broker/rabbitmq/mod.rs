@@ -47,7 +47,8 @@ use shared::{Audience, Sending, Shared};
 /// `app-id` to the property of that name, all others to the table of headers. A message on a queue is
 /// persistent unless it says `persistent:false`.
 ///
-/// A node has one connection, over which all that it publishes goes in its order. The outcome of
+/// A node has one connection over which all that it publishes goes in its order, and one for all else:
+/// a RabbitMQ without memory takes nothing from who publishes, ACKs neither. The outcome of
 /// `publish` is complete when RabbitMQ has confirmed the message. While RabbitMQ cannot be reached,
 /// messages wait for 10 s and then are refused; subscribers stay, and the first message of each topic
 /// after that says that there may be a gap. What may have been sent twice is marked as redelivered.

@@ -11,6 +11,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, ExchangeKind};
 use super::super::engine::Item;
 use super::super::{BrokerError, Destination};
 use super::address::{Address, TOPICS, temporary_of};
+use super::connection::Connections;
 use super::properties::properties_of;
 use super::shared::{Sending, Shared, refusal, refused_because};
 
@@ -28,10 +29,10 @@ const UNUSED: i32 = 60_000;
 /// one destination arrives in its order.
 pub(super) struct Publishing<'a> {
     shared: &'a Shared,
-    connection: &'a Connection,
+    connections: &'a Connections,
     channel: Channel,
     /// Where queues and exchanges are asked for: RabbitMQ answers a question by closing the channel
-    /// that it came over.
+    /// that it came over. A queue for replies belongs to the connection that consumes from it.
     asking: Option<Channel>,
     /// The queues and exchanges that are there.
     known: HashSet<Address>,
@@ -53,13 +54,13 @@ struct Answer {
 impl<'a> Publishing<'a> {
     pub(super) async fn begin(
         shared: &'a Shared,
-        connection: &'a Connection,
+        connections: &'a Connections,
     ) -> lapin::Result<Self> {
-        let channel = confirming(connection).await?;
+        let channel = confirming(&connections.publishing).await?;
         let known = HashSet::new();
         Ok(Self {
             shared,
-            connection,
+            connections,
             channel,
             asking: None,
             known,
@@ -105,7 +106,11 @@ impl<'a> Publishing<'a> {
     /// closing the channel, and does not say which one it was: so all that it has not confirmed are
     /// sent again, each alone, and the one after which it closes the channel again is it.
     async fn begin_anew(&mut self, error: &lapin::Error) -> lapin::Result<()> {
-        self.channel = confirming(self.connection).await?;
+        if !self.connections.listening.status().connected() {
+            // Then it is not a message that RabbitMQ refuses.
+            return Err(error.clone());
+        }
+        self.channel = confirming(&self.connections.publishing).await?;
         match self.last.take() {
             Some((number, destination)) if self.suspected > 0 => {
                 let refused = refusal(&destination, error);
@@ -225,7 +230,7 @@ impl<'a> Publishing<'a> {
     ) -> lapin::Result<Option<BrokerError>> {
         let channel = match self.asking.take() {
             Some(channel) => channel,
-            None => self.connection.create_channel().await?,
+            None => self.connections.listening.create_channel().await?,
         };
         match declare(&channel, address).await {
             Ok(()) => {

@@ -1,15 +1,19 @@
 use std::collections::HashSet;
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::message::Delivery as Message;
 use lapin::options::{BasicPublishOptions, QueueBindOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Connection};
+use lapin::{Channel, Connection};
 
 use crate::session::Delivery;
 
 use super::super::engine::Change;
 use super::super::{Destination, Outcome, Turn};
 use super::address::{Address, TOPICS, topic_of};
+use super::connection::Connections;
 use super::private_queue::PrivateQueue;
 use super::properties::{earlier_deliveries, message_of};
 use super::publishing::confirming;
@@ -28,15 +32,24 @@ pub(super) struct Topics<'a> {
     /// Where it is bound no more, while messages of before may still be in the queue: up to the
     /// [mark](Self::mark) behind them.
     ending: HashSet<Destination>,
+    /// Where marks are published.
+    marking: Channel,
+    /// Marks on their way. Those of which RabbitMQ takes none in time are returned.
+    marks: FuturesUnordered<BoxFuture<'static, Option<Destination>>>,
 }
+
+/// How long RabbitMQ may take for a mark.
+const MARKED: Duration = Duration::from_secs(5);
 
 impl<'a> Topics<'a> {
     pub(super) async fn begin(
         shared: &'a Shared,
-        connection: &'a Connection,
+        Connections { publishing, listening }: &'a Connections,
     ) -> lapin::Result<Self> {
-        let queue = PrivateQueue::begin(connection).await?;
-        Ok(Self { shared, connection, queue, binding: None, ending: HashSet::new() })
+        let queue = PrivateQueue::begin(listening).await?;
+        let marking = confirming(publishing).await?;
+        let (binding, ending, marks) = (None, HashSet::new(), FuturesUnordered::new());
+        Ok(Self { shared, connection: listening, queue, binding, ending, marking, marks })
     }
 
     /// Works until the connection is lost.
@@ -52,6 +65,12 @@ impl<'a> Topics<'a> {
                     None => return,
                 },
                 change = self.shared.topics.upstreams.change() => self.change(change).await,
+                Some(unmarked) = self.marks.next() => {
+                    if let Some(destination) = unmarked.filter(|it| self.ending.remove(it)) {
+                        self.shared.topics.upstreams.stopped(&destination);
+                    }
+                    Ok(())
+                }
             };
             if worked.is_err() {
                 return;
@@ -73,11 +92,8 @@ impl<'a> Topics<'a> {
             Change::Stop(destination) => {
                 self.unbind(&destination).await?;
                 self.shared.gaps.lock().unbound(&destination);
-                if self.mark(&destination).await? {
-                    self.ending.insert(destination);
-                } else {
-                    self.shared.topics.upstreams.stopped(&destination);
-                }
+                self.mark(&destination);
+                self.ending.insert(destination);
             }
         }
         Ok(())
@@ -102,33 +118,26 @@ impl<'a> Topics<'a> {
     }
 
     /// Puts a message of our own into the queue: what came by a binding that is gone stands before it.
-    /// Whoever subscribes anew must not get that, since what was published after it is not there.
-    /// Returns whether RabbitMQ permits it.
-    async fn mark(&mut self, destination: &Destination) -> lapin::Result<bool> {
-        let channel = self.binding().await?;
+    /// Whoever subscribes anew must not get that, since what was published after it is not there. Where
+    /// RabbitMQ does not permit it, or takes too long, the binding counts as ended without it.
+    fn mark(&self, destination: &Destination) {
+        let (channel, destination) = (self.marking.clone(), destination.clone());
         let (direct, queue) = (ShortString::default(), self.queue.name().clone());
-        let (options, body) = (BasicPublishOptions::default(), destination.as_str().as_bytes());
-        let publishing =
-            channel.basic_publish(direct, queue, options, body, BasicProperties::default());
-        let marked = match publishing.await {
-            Ok(confirming) => confirming.await.map(drop),
-            Err(error) => Err(error),
-        };
-        match marked {
-            Ok(()) => {
-                self.binding = Some(channel);
-                Ok(true)
-            }
-            Err(error) if refusal(destination, &error).is_some() => Ok(false),
-            Err(error) => Err(error),
-        }
+        self.marks.push(Box::pin(async move {
+            let (options, body) = (BasicPublishOptions::default(), destination.as_str().as_bytes());
+            let marking = async {
+                channel.basic_publish(direct, queue, options, body, <_>::default()).await?.await
+            };
+            let marked = tokio::time::timeout(MARKED, marking).await;
+            (!matches!(marked, Ok(Ok(_)))).then_some(destination)
+        }));
     }
 
     /// The channel, to be put back if it is still open.
     async fn binding(&mut self) -> lapin::Result<Channel> {
         match self.binding.take() {
             Some(channel) => Ok(channel),
-            None => confirming(self.connection).await,
+            None => self.connection.create_channel().await,
         }
     }
 }

@@ -164,3 +164,26 @@ async fn what_an_engine_does_not_confirm_is_refused_in_time() {
     assert_eq!(bodies(&came), ["before", "after"]);
     assert!(!came.iter().any(|it| it.gap), "the connection was lost");
 }
+
+/// What it is full of is taken out all the same.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn who_consumes_goes_on_while_nobody_may_publish() {
+    let engine = Engine::start("drained");
+    let node = Node::start(&engine.url).await;
+    for number in 0..20 {
+        node.publish(QUEUE, number.to_string()).await;
+    }
+    tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.0001"]));
+    drop(node.send(TOPIC, "never"));
+    let (here, left) = (Mailbox::new(), node.consume(QUEUE, 1).await);
+    for count in 1..=20 {
+        let received = left.wait_for(count).await;
+        node.answer(node.acknowledge(&left, &received[count - 1..])).await.expect("acknowledged");
+    }
+    // Topics begin and end, too.
+    for _ in 0..2 {
+        let id = node.subscribe(TOPIC, &here).await;
+        node.unsubscribe(TOPIC, id).await;
+    }
+}
