@@ -1,5 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 
+use super::super::super::room::give_back;
 use super::super::super::{Subscriber, SubscriberId};
 use super::unsettled::Unsettled;
 
@@ -74,10 +75,7 @@ impl Consumers {
 
     pub(super) fn remove(&mut self, id: SubscriberId) -> Option<Consumer> {
         let removed = self.by_id.remove(&id);
-        // A storm that has passed leaves no room behind.
-        if self.by_id.capacity() > KEPT_ROOM && self.by_id.len() < self.by_id.capacity() / 8 {
-            self.by_id.shrink_to(2 * self.by_id.len());
-        }
+        give_back(&mut self.by_id);
         // Otherwise those that come and go where there are no messages would be kept for ever.
         if self.rotation.len() > 2 * self.by_id.len() + 16 {
             let by_id = &self.by_id;
