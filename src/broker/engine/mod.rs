@@ -8,7 +8,6 @@ mod backoff;
 mod consumers;
 #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod outbox;
-#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod rules;
 mod slow_consumers;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]
@@ -21,7 +20,6 @@ pub(super) use backoff::Backoff;
 pub(super) use consumers::{Consumers, Settled};
 #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 pub(super) use outbox::{Item, Outbox, OutboxLimits};
-#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
 pub(super) use rules::check_rules;
 pub(super) use slow_consumers::slow_consumer;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq"))]

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::super::engine;
 use super::super::url::redacted;
 use super::super::{BrokerOptions, ConnectError};
 use super::address::Address;
@@ -13,7 +14,7 @@ use super::asking::blocking;
 use super::consuming::Consuming;
 use super::node::Node;
 use super::reading::Reader;
-use super::{KafkaBroker, replay, watching};
+use super::{ENGINE, KafkaBroker, replay, watching};
 
 /// Settings of a [`KafkaBroker`] beyond those of its URL.
 ///
@@ -65,6 +66,7 @@ impl KafkaBrokerBuilder {
     pub async fn connect(self) -> Result<KafkaBroker, ConnectError> {
         let Self { url, options, settings } = self;
         let address = Address::parse(&url)?;
+        engine::check_rules(&options.rules, &[], ENGINE)?;
         let mapping = address.mapping(options.prefixes, &url)?;
         let mut config = address.config();
         for (name, value) in settings {

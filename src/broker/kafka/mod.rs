@@ -127,7 +127,7 @@ impl KafkaBroker {
         let unsupported = |capability| Err(BrokerError::unsupported(capability, destination));
         match self.node.mapping.prefixes().check(destination)? {
             Kind::Queue if destination.is_pattern() => unsupported(Capability::Patterns),
-            Kind::Temporary => unsupported(Capability::Queues),
+            Kind::Temporary => unsupported(Capability::TemporaryQueues),
             kind => Ok(kind),
         }
     }
@@ -173,6 +173,9 @@ impl KafkaBroker {
     /// Adds a subscriber of a topic or a pattern.
     fn listen(&self, to: &Destination, subscriber: Subscriber, turn: &mut Turn) -> Outcome {
         let node = &self.node;
+        if subscriber.durable {
+            return BrokerError::unsupported(Capability::Durable, to).into();
+        }
         if let Err(error) = node.check_seen(to) {
             return error.into();
         }

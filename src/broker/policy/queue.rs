@@ -66,7 +66,7 @@ pub enum RejectedPolicy {
 
 impl QueuePolicy {
     /// The settings that say something else than the default, as a rule calls them.
-    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+    #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
     pub(in super::super) fn settings(&self) -> impl Iterator<Item = &'static str> {
         let default = Self::default();
         let all = [

@@ -111,7 +111,7 @@ impl DestinationRules {
 
     /// All policies, each with the destination or the pattern that it is for; the last one is for all
     /// others.
-    #[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+    #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
     pub(in super::super) fn iter(
         &self,
     ) -> impl Iterator<Item = (Option<&Destination>, &DestinationPolicy)> {
