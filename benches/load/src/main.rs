@@ -123,14 +123,14 @@ fn quiet(
         figures = run.against(server)?;
     }
     eprintln!("{}", report::line(&figures));
+    for fault in &figures.tally.faults {
+        eprintln!("FAULT: {fault}");
+    }
     Ok(figures)
 }
 
-/// Whether all came once and in order; says what is wrong otherwise.
+/// Whether all came once and in order, and nothing else was wrong.
 fn is_clean(figures: &Figures) -> bool {
     let tally = &figures.tally;
-    for fault in &tally.faults {
-        eprintln!("FAULT: {fault}");
-    }
     tally.lost + tally.duplicated + tally.reordered == 0 && tally.faults.is_empty()
 }
