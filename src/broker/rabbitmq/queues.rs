@@ -165,8 +165,10 @@ impl<'a> Consuming<'a> {
     async fn run_on_queue(&mut self) -> lapin::Result<bool> {
         let mut is_listening = false;
         loop {
+            // Asked first: all that was settled by those who have left is then told to RabbitMQ.
+            let stops = self.consumers.is_stopping();
             self.settle().await?;
-            if self.consumers.is_stopping() {
+            if stops {
                 // Who has come meanwhile finds the subscription stopped, and has it begun again.
                 return Ok(true);
             }

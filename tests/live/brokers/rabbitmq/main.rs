@@ -11,6 +11,7 @@ mod client;
 mod engine;
 mod exchanges;
 mod faults;
+mod leaving;
 mod node;
 mod plugin;
 mod prefetch;
