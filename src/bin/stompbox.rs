@@ -1,6 +1,7 @@
 //! The `stompbox` program: a STOMP server to try out, to test clients against and to measure.
 
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use stompbox::server::{
 };
 use stompbox::session::{HeartBeat, SessionSettings};
 
-/// How long connections may take to close after Ctrl-C.
+/// How long connections may take to close when the program is to stop.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// What topics keep unless it is said otherwise: enough for a client that lost its connection.
@@ -28,7 +29,7 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves STOMP until Ctrl-C.
+    /// Serves STOMP until Ctrl-C or SIGTERM.
     Serve(Serve),
 }
 
@@ -122,10 +123,26 @@ impl Serve {
             println!("tcp: {}", server.listen_tcp(tcp).await?);
         }
 
-        tokio::signal::ctrl_c().await?;
+        asked_to_stop().await?;
         server.shutdown(SHUTDOWN).await;
         Ok(())
     }
+}
+
+/// Waits for Ctrl-C, or for what service managers and containers send (SIGTERM).
+async fn asked_to_stop() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// A heart-beat as in the header: two numbers of milliseconds with a comma between them.

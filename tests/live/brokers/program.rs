@@ -48,9 +48,12 @@ impl Program {
         let output = BufReader::new(process.stdout.take().expect("its output"));
         let mut lines = output.lines().map_while(Result::ok);
         let mut address = |label| lines.find_map(|line| Some(line.strip_prefix(label)?.to_owned()));
+        // Read all the time, or one that says much would wait for ever.
+        let errors = process.stderr.take().expect("its errors");
+        let errors = std::thread::spawn(|| std::io::read_to_string(errors));
         let (Some(web_socket), Some(tcp)) = (address("ws: ws://"), address("tcp: ")) else {
-            let ended = process.wait_with_output().expect("it ends");
-            return Err(String::from_utf8_lossy(&ended.stderr).into_owned());
+            drop(process.wait());
+            return Err(errors.join().expect("no panic").expect("text"));
         };
         let web_socket = web_socket.trim_end_matches("/ws").to_owned();
         Ok(Self { process, web_socket, tcp })
@@ -69,9 +72,9 @@ impl Program {
         drop(self.process.wait());
     }
 
-    /// Ends it as an operator does, and waits until it has ended.
-    pub(crate) fn interrupt(&mut self) {
-        self.signal("INT");
+    /// Ends it as a service manager does, and waits until it has ended.
+    pub(crate) fn terminate(&mut self) {
+        self.signal("TERM");
         let ended = self.process.wait().expect("it ends");
         assert!(ended.success(), "{ended}");
     }

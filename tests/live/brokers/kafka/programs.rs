@@ -64,7 +64,7 @@ fn what_a_program_had_that_is_interrupted_comes_to_another_at_once() {
     works.send(&format!("ACK\nid:{}\nreceipt:a\n\n", header(&first, "ack")));
     while !works.receive().starts_with("RECEIPT\n") {}
     drop(works);
-    ends.interrupt();
+    ends.terminate();
     let ended = Instant::now();
     let mut takes_over = stays.connect();
     takes_over.subscribe("/queue/work", "ack:client-individual\n");
