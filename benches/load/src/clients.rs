@@ -55,6 +55,8 @@ struct Client {
     latest: u32,
     /// Whether its connection may end.
     leaves: bool,
+    /// Whether it has: the server has answered its DISCONNECT, or closed.
+    has_left: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,13 +140,17 @@ impl Clients {
 
     /// Lets the consumers of a queue leave, which tells when their ACKs have been read.
     pub fn leave(&mut self, outgoing: &mut Outgoing) {
-        self.receipts = 0;
         for (number, client) in self.all.iter_mut().enumerate() {
             if client.role == Role::Subscriber {
                 client.leaves = true;
                 outgoing.stomp(number, b"DISCONNECT\nreceipt:leaves\n\n\0");
             }
         }
+    }
+
+    /// Whether some that are to leave have not: RabbitMQ's web-stomp answers no DISCONNECT, and closes.
+    pub fn are_leaving(&self) -> bool {
+        self.all.iter().any(|client| client.leaves && !client.has_left)
     }
 
     /// One more consumer of the first destination, who should get nothing. It is the next to connect.
@@ -189,7 +195,15 @@ impl Clients {
             Publishers::FirstSubscriber => 1,
         };
         let seen = (0..places).map(|_| Record::default()).collect();
-        self.all.push(Client { destination, role, checked: false, seen, latest: 0, leaves: false });
+        self.all.push(Client {
+            destination,
+            role,
+            checked: false,
+            seen,
+            latest: 0,
+            leaves: false,
+            has_left: false,
+        });
     }
 
     fn message(&mut self, number: usize, frame: &[u8], now: Instant, outgoing: &mut Outgoing) {
@@ -243,7 +257,7 @@ impl Clients {
     }
 
     fn other(&mut self, number: usize, frame: &[u8], outgoing: &mut Outgoing) {
-        let client = &self.all[number];
+        let client = &mut self.all[number];
         if frame.starts_with(b"CONNECTED") {
             self.connected += 1;
             if client.role != Role::Publisher {
@@ -256,6 +270,7 @@ impl Clients {
                 outgoing.stomp(number, subscribe.as_bytes());
             }
         } else if frame.starts_with(b"RECEIPT") {
+            client.has_left = client.leaves;
             self.receipts += 1;
         } else if client.role == Role::StoppedReader && frame.starts_with(b"ERROR") {
             let message = header(frame, "\nmessage:").unwrap_or_default();
@@ -266,7 +281,8 @@ impl Clients {
     }
 
     fn ended(&mut self, number: usize, why: String) {
-        let client = &self.all[number];
+        let client = &mut self.all[number];
+        client.has_left = client.leaves;
         if client.role == Role::StoppedReader {
             self.tally.stopped.get_or_insert(why);
         } else if !client.leaves {

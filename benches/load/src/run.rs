@@ -193,10 +193,10 @@ impl Load<'_> {
     fn leave_queue(&mut self) -> io::Result<()> {
         let start = Instant::now();
         self.clients.leave(&mut self.sockets.outgoing);
-        while self.clients.receipts < self.clients.expected_receipts() {
+        while self.clients.are_leaving() {
             self.turn(LINGER)?;
             if start.elapsed() > STALL {
-                self.clients.fault("no RECEIPT for DISCONNECT".to_owned());
+                self.clients.fault("no answer to DISCONNECT".to_owned());
                 break;
             }
         }
