@@ -24,6 +24,7 @@ mod patterns;
 #[path = "../program.rs"]
 mod program;
 mod programs;
+#[path = "../proxy.rs"]
 mod proxy;
 mod queues;
 mod rooms;

@@ -8,6 +8,7 @@
 
 #[path = "../client.rs"]
 mod client;
+mod cut;
 mod engine;
 mod exchanges;
 mod faults;
@@ -17,6 +18,8 @@ mod plugin;
 mod prefetch;
 #[path = "../program.rs"]
 mod program;
+#[path = "../proxy.rs"]
+mod proxy;
 mod refusals;
 mod replies;
 mod taken_back;

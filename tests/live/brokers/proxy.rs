@@ -1,3 +1,5 @@
+//! What stands between a node and its engine.
+
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -11,10 +13,15 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
+    /// Starts one before the engine at a URL.
     pub(crate) async fn start(engine: &str) -> Self {
+        let (scheme, rest) = engine.split_once("://").expect("a URL");
+        let host = rest.rfind('@').map_or(0, |at| at + 1);
+        let path = rest.find('/').unwrap_or(rest.len());
+        let (login, path) = (&rest[..host], &rest[path..]);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let engine = engine.trim_start_matches("nats://").to_owned();
+        let engine = rest[host..rest.len() - path.len()].to_owned();
         let is_cut = Arc::new(watch::channel(false).0);
         let cut = Arc::clone(&is_cut);
         tokio::spawn(async move {
@@ -32,7 +39,7 @@ impl Proxy {
                 });
             }
         });
-        Self { url: format!("nats://{address}"), is_cut }
+        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut }
     }
 
     /// Ends all connections, and takes no other ones.
