@@ -253,6 +253,8 @@ impl Queue {
                 }
                 self.source = source;
                 if let Some(trouble) = &mut self.trouble {
+                    // It was not gone for longer than until now.
+                    trouble.since = Instant::now();
                     trouble.again = None;
                 }
                 Ok(())

@@ -1,19 +1,22 @@
 use std::collections::HashSet;
+use std::future::ready;
+use std::pin::pin;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ExchangeKind};
+use tokio::time::timeout;
 
 use super::super::engine::Item;
 use super::super::{BrokerError, Destination};
-use super::address::{Address, TOPICS, temporary_of};
+use super::address::{Address, ENGINE, TOPICS, temporary_of};
 use super::connection::Connections;
 use super::properties::properties_of;
-use super::shared::{Sending, Shared, refusal, refused_because};
+use super::shared::{Sending, Shared, UNANSWERED, refusal, refused_because};
 
 /// How many messages may be unconfirmed.
 const UNCONFIRMED: usize = 4_096;
@@ -48,8 +51,18 @@ struct Answer {
     item: Item<Sending>,
     /// Whether it was returned before, and sent again.
     returned: bool,
-    confirmation: lapin::Result<Confirmation>,
+    /// None in [time](UNANSWERED).
+    confirmation: Option<lapin::Result<Confirmation>>,
 }
+
+impl Answer {
+    /// Whether nothing is left to do but to tell the publisher.
+    fn is_taken(&self) -> bool {
+        matches!(self.confirmation, Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)))
+    }
+}
+
+type Unconfirmed = FuturesUnordered<BoxFuture<'static, Answer>>;
 
 impl<'a> Publishing<'a> {
     pub(super) async fn begin(
@@ -72,13 +85,13 @@ impl<'a> Publishing<'a> {
 
     /// Works until the connection is lost.
     pub(super) async fn run(mut self) {
-        let mut unconfirmed = FuturesUnordered::new();
+        let mut unconfirmed = Unconfirmed::new();
         loop {
             let most = self.most_unconfirmed(unconfirmed.is_empty());
             let worked = tokio::select! {
                 Some(answer) = unconfirmed.next() => self.answered(answer).await,
                 item = self.shared.outbox.next(), if unconfirmed.len() < most => {
-                    self.publish(item, false).await
+                    self.publish_beside(&mut unconfirmed, item).await
                 }
             };
             match worked {
@@ -128,6 +141,29 @@ impl<'a> Publishing<'a> {
         Ok(())
     }
 
+    /// As [`publish`](Self::publish), and tells meanwhile of those that are confirmed: while RabbitMQ
+    /// has no memory it takes no more messages, and confirms those that it has.
+    async fn publish_beside(
+        &mut self,
+        unconfirmed: &mut Unconfirmed,
+        item: Item<Sending>,
+    ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
+        let (shared, mut others) = (self.shared, Vec::new());
+        let mut publishing = pin!(self.publish(item, false));
+        let published = loop {
+            tokio::select! {
+                published = &mut publishing => break published,
+                Some(answer) = unconfirmed.next() => if answer.is_taken() {
+                    shared.outbox.answer(answer.item.number, Ok(()));
+                } else {
+                    others.push(answer);
+                }
+            }
+        };
+        unconfirmed.extend(others.into_iter().map(|other| ready(other).boxed()));
+        published
+    }
+
     /// Sends a message. Returns what waits for its confirmation, if it was not refused.
     async fn publish(
         &mut self,
@@ -160,7 +196,8 @@ impl<'a> Publishing<'a> {
         let confirming = self.channel.basic_publish(exchange, key, options, body, properties);
         let confirming = confirming.await?;
         Ok(Some(Box::pin(async move {
-            let confirmation = confirming.await;
+            // With the message goes what it takes of memory and of the number that may be unconfirmed.
+            let confirmation = timeout(UNANSWERED, confirming).await.ok();
             Answer { item, returned, confirmation }
         })))
     }
@@ -171,6 +208,12 @@ impl<'a> Publishing<'a> {
     ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
         let Answer { item, returned, confirmation } = answer;
         let destination = item.what.destination.clone();
+        let Some(confirmation) = confirmation else {
+            self.shared
+                .outbox
+                .answer(item.number, Err(BrokerError::Unavailable { engine: ENGINE }));
+            return Ok(None);
+        };
         let result = match confirmation? {
             Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
             // The queue was there, and somebody has deleted it.

@@ -23,6 +23,10 @@ use super::shared::{DeliveryTag, Shared, refusal};
 /// How long to wait before a queue that is refused for the moment is asked for again.
 const UNTIL_AGAIN: Duration = Duration::from_millis(500);
 
+/// How many consumers a queue may have at RabbitMQ for this node before they are made one again, when
+/// nothing is out: to end and begin them costs three round trips.
+const SEVERAL: usize = 4;
+
 /// The queues that have consumers on this node, each over a channel of its own: closing it gives all
 /// that is not settled back to the queue, in its old place.
 pub(super) struct Queues<'a> {
@@ -193,8 +197,11 @@ impl<'a> Consuming<'a> {
     /// Has RabbitMQ hand over as many messages as the consumers here have credit for.
     async fn adjust(&mut self) -> lapin::Result<()> {
         let credit = self.consumers.credit();
-        let to_be_one = self.arriving.len() > 1 && self.granted.is_idle();
-        if self.granted.exceeds(credit) || to_be_one {
+        let to_be_one = self.arriving.len() > SEVERAL && self.granted.is_idle();
+        if self.granted.exceeds(credit)
+            || to_be_one
+            || (self.is_alone() && self.is_too_small(credit))
+        {
             self.cancel().await?;
         }
         let Some(window) = self.granted.next_window(credit) else { return Ok(()) };
@@ -204,6 +211,16 @@ impl<'a> Consuming<'a> {
         self.arriving.push(self.channel.basic_consume(name, tag, options, none).await?);
         self.granted.grant(window);
         Ok(())
+    }
+
+    /// Whether a second consumer at RabbitMQ would not share the queue with the first: one that somebody
+    /// else has made may have a single active consumer, or be a stream, which each gets whole.
+    fn is_alone(&self) -> bool {
+        matches!(self.address, Address::ExistingQueue(_))
+    }
+
+    fn is_too_small(&self, credit: usize) -> bool {
+        !self.arriving.is_empty() && self.granted.next_window(credit).is_some()
     }
 
     /// Ends the consumers at RabbitMQ, keeps what they had handed over, and gives back what is too much.

@@ -21,7 +21,7 @@ pub(super) type DeliveryTag = u64;
 
 /// How long RabbitMQ may take to confirm a message: longer than it may hang before the connection is
 /// given up. It confirms nothing while it is out of memory, or a queue has lost most of its copies.
-const UNANSWERED: Duration = Duration::from_secs(30);
+pub(super) const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// What the broker and the task that talks to RabbitMQ share.
 pub(super) struct Shared {

@@ -41,6 +41,9 @@ pub(super) struct Topics<'a> {
 /// How long RabbitMQ may take for a mark.
 const MARKED: Duration = Duration::from_secs(5);
 
+/// How many marks may be on their way: what RabbitMQ does not take at present has to wait somewhere.
+const MARKS: usize = 256;
+
 impl<'a> Topics<'a> {
     pub(super) async fn begin(
         shared: &'a Shared,
@@ -122,6 +125,10 @@ impl<'a> Topics<'a> {
     /// RabbitMQ does not permit it, or takes too long, the binding counts as ended without it.
     fn mark(&self, destination: &Destination) {
         let (channel, destination) = (self.marking.clone(), destination.clone());
+        if self.marks.len() >= MARKS {
+            self.marks.push(Box::pin(std::future::ready(Some(destination))));
+            return;
+        }
         let (direct, queue) = (ShortString::default(), self.queue.name().clone());
         self.marks.push(Box::pin(async move {
             let (options, body) = (BasicPublishOptions::default(), destination.as_str().as_bytes());
