@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use lapin::types::{AMQPValue, FieldTable};
+
 use crate::engine::url;
 use crate::node::{Consumer, Node, bodies, unique};
 
@@ -67,4 +69,24 @@ async fn who_comes_and_who_goes_costs_the_others_nothing() {
     while seen.len() < MESSAGES {
         work(&node, &stays, &mut done, &mut seen).await;
     }
+}
+
+/// Of a queue with a single active consumer a second one at RabbitMQ would get nothing.
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn who_comes_later_works_on_a_queue_with_a_single_active_consumer_too() {
+    let admin = lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ");
+    let channel = admin.create_channel().await.expect("a channel");
+    let name = unique("single").replace('/', "-");
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    let declared = channel.queue_declare((&*name).into(), <_>::default(), arguments).await;
+    declared.expect("a queue");
+    let (node, queue) = (Node::start(&url()).await, format!("/amq/queue/{name}"));
+    let works = node.consume(&queue, 1).await;
+    node.publish(&queue, "0").await;
+    works.wait_for(1).await;
+    let later = node.consume(&queue, 1).await;
+    node.publish(&queue, "1").await;
+    assert_eq!(bodies(&later.wait_for(1).await), ["1"]);
 }
