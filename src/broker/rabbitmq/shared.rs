@@ -155,6 +155,8 @@ impl Shared {
         for upstreams in [&self.topics.upstreams, &self.exchanges.upstreams, &self.queues] {
             upstreams.expire(ENGINE, now);
         }
+        // Whoever waits for a confirmation gives up too, and makes room; what could not even be written
+        // has nobody who waits.
         self.outbox.give_up_unanswered(now, UNANSWERED);
         self.outbox.expire(now)
     }

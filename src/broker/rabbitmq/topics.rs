@@ -122,7 +122,8 @@ impl<'a> Topics<'a> {
 
     /// Puts a message of our own into the queue: what came by a binding that is gone stands before it.
     /// Whoever subscribes anew must not get that, since what was published after it is not there. Where
-    /// RabbitMQ does not permit it, or takes too long, the binding counts as ended without it.
+    /// RabbitMQ does not permit it, takes too long, or has [many](MARKS) to take already, the binding
+    /// counts as ended without it.
     fn mark(&self, destination: &Destination) {
         let (channel, destination) = (self.marking.clone(), destination.clone());
         if self.marks.len() >= MARKS {

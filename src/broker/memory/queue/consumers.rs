@@ -41,7 +41,7 @@ pub(super) enum Service {
     Left,
 }
 
-/// For how many consumers there is always room.
+/// For how many consumers the rotation keeps room, though they have left.
 const KEPT_ROOM: usize = 64;
 
 impl Consumer {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use stompbox::testkit::Mailbox;
 
 use crate::engine::url;
-use crate::node::{Node, bodies, unique};
+use crate::node::{Node, PATIENCE, bodies, unique};
 use crate::proxy::Proxy;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn a_node_that_was_cut_off_goes_on_and_says_what_is_missing() {
     here.publish(&queue, "0").await;
     here.publish(&topic, "0").await;
     consumer.wait_for(1).await;
-    listener.wait_for(1, crate::node::PATIENCE).await.expect("it listens");
+    listener.wait_for(1, PATIENCE).await.expect("it listens");
 
     proxy.cut();
     here.publish(&queue, "1").await;
@@ -31,12 +31,15 @@ async fn a_node_that_was_cut_off_goes_on_and_says_what_is_missing() {
     assert_eq!(bodies(&received), ["0", "0", "1"]);
     assert!(received[0].attempt == 1 && received[1].attempt > 1, "{received:?}");
     // Until the node listens again, nobody there gets anything.
-    loop {
-        here.publish(&topic, "end").await;
-        if listener.wait_for(2, Duration::from_millis(100)).await.is_ok() {
-            break;
+    let listens = async {
+        loop {
+            here.publish(&topic, "end").await;
+            if listener.wait_for(2, Duration::from_millis(100)).await.is_ok() {
+                break;
+            }
         }
-    }
+    };
+    tokio::time::timeout(PATIENCE, listens).await.expect("it listens again");
     let received = listener.received();
     assert!(received[1].text() == "end" && received[1].gap, "{received:?}");
 }

@@ -98,13 +98,16 @@ async fn a_queue_that_is_another_one_now_ends_its_consumers() {
     let queue = destination.trim_start_matches("/queue/");
     let mailbox = Mailbox::new();
     node.subscribe(&destination, &mailbox).await;
-    loop {
-        admin.until_consumed(queue).await;
-        // The node may be quicker to declare it again.
-        if admin.replace(queue).await.is_ok() {
-            break;
+    let replaced = async {
+        loop {
+            admin.until_consumed(queue).await;
+            // The node may be quicker to declare it again.
+            if admin.replace(queue).await.is_ok() {
+                break;
+            }
         }
-    }
+    };
+    tokio::time::timeout(PATIENCE, replaced).await.expect("the queue is replaced");
     let reason = refusal(&mailbox).await;
     assert!(reason.contains("inequivalent arg"), "{reason}");
 }
