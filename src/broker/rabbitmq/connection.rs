@@ -30,17 +30,20 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// no ACK either, without which its queues would never become shorter. So what is published has a
 /// connection of its own.
 pub(super) struct Connections {
-    pub(super) publishing: Connection,
+    publishing: Connection,
     /// For everything else.
-    pub(super) listening: Connection,
+    listening: Connection,
 }
 
 /// Connects once.
 pub(super) async fn connect(shared: &Shared) -> lapin::Result<Connections> {
-    let publishing = connect_as(shared, "stompbox, publishing");
     let listening = connect_as(shared, "stompbox, listening");
-    let (publishing, listening) = tokio::try_join!(publishing, listening)?;
+    let (publishing, listening) = tokio::try_join!(connect_to_publish(shared), listening)?;
     Ok(Connections { publishing, listening })
+}
+
+pub(super) async fn connect_to_publish(shared: &Shared) -> lapin::Result<Connection> {
+    connect_as(shared, "stompbox, publishing").await
 }
 
 async fn connect_as(shared: &Shared, name: &str) -> lapin::Result<Connection> {
@@ -59,9 +62,9 @@ async fn stay_connected(shared: &Shared, first: Connections) {
     let mut backoff = Backoff::new();
     let mut next = Some(first);
     loop {
-        if let Some(connections) = next {
+        if let Some(mut connections) = next {
             let begun = Instant::now();
-            work(shared, &connections).await;
+            work(shared, &mut connections).await;
             shared.lost();
             if begun.elapsed() > LASTED {
                 backoff.reset();
@@ -79,18 +82,17 @@ async fn stay_connected(shared: &Shared, first: Connections) {
     }
 }
 
-/// Publishes and delivers until one of the connections is lost.
-async fn work(shared: &Shared, connections: &Connections) {
+/// Publishes and delivers until the connection of those who listen is lost.
+async fn work(shared: &Shared, Connections { publishing, listening }: &mut Connections) {
     shared.forget_unwanted();
-    let (publishing, topics) =
-        (Publishing::begin(shared, connections), Topics::begin(shared, connections));
-    let begun = tokio::try_join!(publishing, topics);
-    let Ok((publishing, topics)) = begun else { return };
+    let listening = &*listening;
+    let Ok(publishing) = Publishing::begin(shared, publishing, listening).await else { return };
+    let Ok(topics) = Topics::begin(shared, listening, publishing.marking()).await else { return };
     tokio::select! {
         () = publishing.run() => {}
         () = topics.run() => {}
-        () = Queues::new(shared, &connections.listening).run() => {}
-        () = Exchanges::new(shared, &connections.listening).run() => {}
+        () = Queues::new(shared, listening).run() => {}
+        () = Exchanges::new(shared, listening).run() => {}
     }
 }
 

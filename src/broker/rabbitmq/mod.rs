@@ -51,7 +51,8 @@ use shared::{Audience, Sending, Shared};
 /// a RabbitMQ without memory takes nothing from who publishes, ACKs neither. The outcome of
 /// `publish` is complete when RabbitMQ has confirmed the message. While RabbitMQ cannot be reached,
 /// messages wait for 10 s and then are refused; subscribers stay, and the first message of each topic
-/// after that says that there may be a gap. What may have been sent twice is marked as redelivered.
+/// after that says that there may be a gap, unless only the connection to publish was lost. What may
+/// have been sent twice is marked as redelivered.
 ///
 /// There is no history. COMMIT sends its messages in order and acknowledges when all of them are
 /// confirmed.

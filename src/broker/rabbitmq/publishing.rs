@@ -7,14 +7,16 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
 };
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ExchangeKind};
-use tokio::time::timeout;
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind, ExchangeKind};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
-use super::super::engine::Item;
+use super::super::engine::{Backoff, Item};
 use super::super::{BrokerError, Destination};
 use super::address::{Address, ENGINE, TOPICS, temporary_of};
-use super::connection::Connections;
+use super::connection;
 use super::properties::properties_of;
 use super::shared::{Sending, Shared, UNANSWERED, refusal, refused_because};
 
@@ -32,8 +34,12 @@ const UNUSED: i32 = 60_000;
 /// one destination arrives in its order.
 pub(super) struct Publishing<'a> {
     shared: &'a Shared,
-    connections: &'a Connections,
+    /// It may be lost alone: those who listen are not concerned.
+    connection: &'a mut Connection,
+    listening: &'a Connection,
     channel: Channel,
+    /// The channel for [marks](super::topics::Topics::mark).
+    marking: watch::Sender<Channel>,
     /// Where queues and exchanges are asked for: RabbitMQ answers a question by closing the channel
     /// that it came over. A queue for replies belongs to the connection that consumes from it.
     asking: Option<Channel>,
@@ -67,14 +73,18 @@ type Unconfirmed = FuturesUnordered<BoxFuture<'static, Answer>>;
 impl<'a> Publishing<'a> {
     pub(super) async fn begin(
         shared: &'a Shared,
-        connections: &'a Connections,
+        connection: &'a mut Connection,
+        listening: &'a Connection,
     ) -> lapin::Result<Self> {
-        let channel = confirming(&connections.publishing).await?;
+        let channel = confirming(connection).await?;
+        let marking = watch::Sender::new(confirming(connection).await?);
         let known = HashSet::new();
         Ok(Self {
             shared,
-            connections,
+            connection,
+            listening,
             channel,
+            marking,
             asking: None,
             known,
             last: None,
@@ -83,7 +93,12 @@ impl<'a> Publishing<'a> {
         })
     }
 
-    /// Works until the connection is lost.
+    /// The channel for marks, whatever becomes of the connection.
+    pub(super) fn marking(&self) -> watch::Receiver<Channel> {
+        self.marking.subscribe()
+    }
+
+    /// Works until the connection of those who listen is lost.
     pub(super) async fn run(mut self) {
         let mut unconfirmed = Unconfirmed::new();
         loop {
@@ -115,30 +130,55 @@ impl<'a> Publishing<'a> {
         if self.suspected > 0 { 1 } else { UNCONFIRMED }
     }
 
-    /// Goes on over another channel, if the connection is there still. RabbitMQ refuses a message by
-    /// closing the channel, and does not say which one it was: so all that it has not confirmed are
-    /// sent again, each alone, and the one after which it closes the channel again is it.
+    /// Goes on over another channel, and over another connection if it is gone. RabbitMQ refuses a
+    /// message by closing the channel, and does not say which one it was: so all that it has not
+    /// confirmed are sent again, each alone, and the one after which it closes the channel again is it.
+    ///
+    /// The connection may be gone because of that, too: what lapin writes to the channel after it has
+    /// agreed that it is closed has RabbitMQ close the connection.
     async fn begin_anew(&mut self, error: &lapin::Error) -> lapin::Result<()> {
-        if !self.connections.listening.status().connected() {
-            // Then it is not a message that RabbitMQ refuses.
+        let connected = self.connection.status().connected();
+        if !self.listening.status().connected() {
             return Err(error.clone());
         }
-        self.channel = confirming(&self.connections.publishing).await?;
         match self.last.take() {
-            Some((number, destination)) if self.suspected > 0 => {
+            Some((number, destination)) if self.suspected > 0 && is_answer(error) => {
                 let refused = refusal(&destination, error);
                 let refused =
                     refused.unwrap_or_else(|| refused_because(&destination, error.to_string()));
                 self.shared.outbox.answer(number, Err(refused));
             }
-            Some(_) => self.suspected = self.highest,
-            // It is closed whatever is sent, or before that.
-            None => return Err(error.clone()),
+            Some(_) if self.suspected == 0 => self.suspected = self.highest,
+            // The channel is closed whatever is sent, or before that.
+            _ if connected => return Err(error.clone()),
+            _ => {}
         }
         self.highest = 0;
         self.known.clear();
         self.shared.outbox.lost();
+        if connected && let Ok(channel) = confirming(self.connection).await {
+            self.channel = channel;
+            return Ok(());
+        }
+        self.connect_anew().await;
         Ok(())
+    }
+
+    async fn connect_anew(&mut self) {
+        let mut backoff = Backoff::new();
+        loop {
+            sleep(backoff.delay()).await;
+            let Ok(connection) = connection::connect_to_publish(self.shared).await else {
+                continue;
+            };
+            let channels = tokio::try_join!(confirming(&connection), confirming(&connection));
+            if let Ok((channel, marking)) = channels {
+                self.channel = channel;
+                self.marking.send_replace(marking);
+                *self.connection = connection;
+                return;
+            }
+        }
     }
 
     /// As [`publish`](Self::publish), and tells meanwhile of those that are confirmed: while RabbitMQ
@@ -273,7 +313,7 @@ impl<'a> Publishing<'a> {
     ) -> lapin::Result<Option<BrokerError>> {
         let channel = match self.asking.take() {
             Some(channel) => channel,
-            None => self.connections.listening.create_channel().await?,
+            None => self.listening.create_channel().await?,
         };
         match declare(&channel, address).await {
             Ok(()) => {
@@ -285,8 +325,14 @@ impl<'a> Publishing<'a> {
     }
 }
 
+/// Whether RabbitMQ says this because of what was sent, not because somebody has it close connections.
+fn is_answer(error: &lapin::Error) -> bool {
+    let forced = AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() != forced)
+}
+
 /// A channel over which RabbitMQ confirms what it takes.
-pub(super) async fn confirming(connection: &Connection) -> lapin::Result<Channel> {
+async fn confirming(connection: &Connection) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)

@@ -7,16 +7,15 @@ use lapin::message::Delivery as Message;
 use lapin::options::{BasicPublishOptions, QueueBindOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection};
+use tokio::sync::watch;
 
 use crate::session::Delivery;
 
 use super::super::engine::Change;
 use super::super::{Destination, Outcome, Turn};
 use super::address::{Address, TOPICS, topic_of};
-use super::connection::Connections;
 use super::private_queue::PrivateQueue;
 use super::properties::{earlier_deliveries, message_of};
-use super::publishing::confirming;
 use super::shared::{Shared, refusal};
 
 /// The topics that this node listens to: one queue of its own, bound for each destination and
@@ -32,8 +31,8 @@ pub(super) struct Topics<'a> {
     /// Where it is bound no more, while messages of before may still be in the queue: up to the
     /// [mark](Self::mark) behind them.
     ending: HashSet<Destination>,
-    /// Where marks are published.
-    marking: Channel,
+    /// Where marks are published: over the connection for it, which is another after a loss.
+    marking: watch::Receiver<Channel>,
     /// Marks on their way. Those of which RabbitMQ takes none in time are returned.
     marks: FuturesUnordered<BoxFuture<'static, Option<Destination>>>,
 }
@@ -47,12 +46,12 @@ const MARKS: usize = 256;
 impl<'a> Topics<'a> {
     pub(super) async fn begin(
         shared: &'a Shared,
-        Connections { publishing, listening }: &'a Connections,
+        connection: &'a Connection,
+        marking: watch::Receiver<Channel>,
     ) -> lapin::Result<Self> {
-        let queue = PrivateQueue::begin(listening).await?;
-        let marking = confirming(publishing).await?;
+        let queue = PrivateQueue::begin(connection).await?;
         let (binding, ending, marks) = (None, HashSet::new(), FuturesUnordered::new());
-        Ok(Self { shared, connection: listening, queue, binding, ending, marking, marks })
+        Ok(Self { shared, connection, queue, binding, ending, marking, marks })
     }
 
     /// Works until the connection is lost.
@@ -124,8 +123,8 @@ impl<'a> Topics<'a> {
     /// Whoever subscribes anew must not get that, since what was published after it is not there. Where
     /// RabbitMQ does not permit it, takes too long, or has [many](MARKS) to take already, the binding
     /// counts as ended without it.
-    fn mark(&self, destination: &Destination) {
-        let (channel, destination) = (self.marking.clone(), destination.clone());
+    pub(super) fn mark(&self, destination: &Destination) {
+        let (channel, destination) = (self.marking.borrow().clone(), destination.clone());
         if self.marks.len() >= MARKS {
             self.marks.push(Box::pin(std::future::ready(Some(destination))));
             return;

@@ -29,9 +29,9 @@ pub(crate) fn plugin() -> String {
     setting("RABBITMQ_TCP")
 }
 
-/// Has it do something, as `rabbitmqctl`.
-pub(crate) fn ctl(arguments: &[&str]) {
-    Engine::lent(SCRIPT, URL).ctl(arguments);
+/// Has it do something, as `rabbitmqctl`. Returns what that prints.
+pub(crate) fn ctl(arguments: &[&str]) -> String {
+    Engine::lent(SCRIPT, URL).ctl(arguments)
 }
 
 impl Engine {
@@ -40,7 +40,7 @@ impl Engine {
         Self::start_new(SCRIPT, URL, name)
     }
 
-    /// Has it do something, as `rabbitmqctl`. Returns what that prints.
+    /// Has it do something, as [`ctl`].
     pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
         self.call(&[&["ctl"], arguments].concat())
     }
