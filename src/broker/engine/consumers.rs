@@ -1,15 +1,17 @@
-use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+mod dispatch;
+mod state;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::frame::SharedMessage;
-use crate::session::{Delivery, Settlement};
+use crate::session::Settlement;
 
 #[cfg(feature = "kafka")]
 use super::super::BrokerError;
-use super::super::{Settle, Subscriber, SubscriberId, Taken};
+use super::super::{Settle, Subscriber, SubscriberId};
+
+use state::{Consumer, State, Stored};
 
 /// The consumers of one queue of an engine on this node, and the messages that the engine has handed
 /// to this node and that are not settled.
@@ -34,68 +36,9 @@ pub(in super::super) enum Settled<K> {
     Requeue(K),
 }
 
-#[derive(Debug)]
-struct State<K> {
-    /// The tag of the last message: the first one has 1, since 0 says that there is nothing to
-    /// settle. It goes on over losses, so that no tag ever means another message.
-    last: u64,
-    ready: BTreeMap<u64, Stored<K>>,
-    unsettled: HashMap<u64, Assigned<K>>,
-    consumers: Vec<Consumer>,
-    /// Whose turn it is.
-    turn: usize,
-    dispatching: bool,
-    settled: Vec<Settled<K>>,
-    stopping: bool,
-    /// Whether what is rejected is made ready again here, and the engine is not told.
-    requeues: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Stored<K> {
-    key: K,
-    message: SharedMessage,
-    /// How often it may have reached a consumer.
-    attempts: u32,
-}
-
-#[derive(Debug)]
-struct Assigned<K> {
-    to: SubscriberId,
-    stored: Stored<K>,
-    /// Whether it may have reached its consumer.
-    offered: bool,
-}
-
-#[derive(Debug)]
-struct Consumer {
-    subscriber: Subscriber,
-    unsettled: usize,
-    /// Its outlet has something of ours that is not written, or is gone.
-    stalled: bool,
-    /// What it has that is settled when it is written: the tags, in mode `auto`.
-    unwritten: Vec<u64>,
-    /// How often it was resumed.
-    resumed: u64,
-}
-
-/// The most messages that are assigned before any of them is delivered.
-const ASSIGNED_AT_ONCE: usize = 64;
-
 impl<K: Copy> Consumers<K> {
     pub(in super::super) fn new() -> Self {
-        let state = State {
-            last: 0,
-            ready: BTreeMap::new(),
-            unsettled: HashMap::new(),
-            consumers: Vec::new(),
-            turn: 0,
-            dispatching: false,
-            settled: Vec::new(),
-            stopping: false,
-            requeues: false,
-        };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(State::new()), changed: Notify::new() }
     }
 
     /// As [`new`](Self::new), for an engine that takes nothing back: what is rejected is ready again,
@@ -268,94 +211,8 @@ impl<K: Copy> Consumers<K> {
         consumer.stalled = false;
         consumer.resumed += 1;
         self.changed.notify_one();
-        for tag in std::mem::take(&mut consumer.unwritten) {
-            self.settle_itself(state, tag, subscriber);
-        }
-    }
-
-    /// Delivers what is ready to consumers that may have more, in turn, unless somebody is at it,
-    /// who then takes it along.
-    pub(in super::super) fn dispatch(&self, now: Instant) {
-        if std::mem::replace(&mut self.state.lock().dispatching, true) {
-            return;
-        }
-        while let Some(assignments) = self.assign() {
-            for (tag, subscriber, stored) in assignments {
-                let Some(resumed) = self.offer(tag, subscriber.id) else { continue };
-                let delivery =
-                    Delivery::new(stored.message).with_tag(tag).with_attempt(stored.attempts + 1);
-                // It catches a panic of the outlet, so the mark above is always taken away.
-                match subscriber.deliver(std::slice::from_ref(&delivery), now) {
-                    Taken::Written if subscriber.settles => {}
-                    Taken::Written => {
-                        self.settle_itself(&mut self.state.lock(), tag, subscriber.id);
-                    }
-                    Taken::Queued | Taken::Full => self.queued(tag, &subscriber, resumed),
-                    Taken::Gone => self.gone(tag, subscriber.id),
-                }
-            }
-        }
-    }
-
-    /// What to deliver next. That there is nothing and that the mark is gone is one step.
-    fn assign(&self) -> Option<Vec<(u64, Subscriber, Stored<K>)>> {
-        let state = &mut *self.state.lock();
-        let assignments = state.assign();
-        state.dispatching = !assignments.is_empty();
-        state.dispatching.then_some(assignments)
-    }
-
-    /// Notes that a message may reach its consumer from now on. Returns how often the consumer was
-    /// resumed before; `None` if it has left, or is stalled and gets the message later.
-    fn offer(&self, tag: u64, to: SubscriberId) -> Option<u64> {
-        let state = &mut *self.state.lock();
-        let consumer = state.consumer(to)?;
-        let resumed = consumer.resumed;
-        if consumer.stalled {
-            if let Some(assigned) = state.withdraw(tag, to) {
-                state.put_back(tag, assigned);
-            }
-            return None;
-        }
-        let assigned = state.unsettled.get_mut(&tag).filter(|assigned| assigned.to == to)?;
-        assigned.offered = true;
-        Some(resumed)
-    }
-
-    /// The consumer's outlet keeps the message until the socket takes it. If it was resumed since
-    /// the message was offered, the socket has it already.
-    fn queued(&self, tag: u64, subscriber: &Subscriber, resumed: u64) {
-        let state = &mut *self.state.lock();
-        let Some(consumer) = state.consumer(subscriber.id) else { return };
-        if consumer.resumed == resumed {
-            consumer.stalled = true;
-            if !subscriber.settles {
-                consumer.unwritten.push(tag);
-            }
-        } else if !subscriber.settles {
-            self.settle_itself(state, tag, subscriber.id);
-        }
-    }
-
-    /// In mode `auto` a delivery settles itself once it is written.
-    fn settle_itself(&self, state: &mut State<K>, tag: u64, subscriber: SubscriberId) {
-        if let Some(assigned) = state.withdraw(tag, subscriber) {
-            state.settled.push(Settled::Done(assigned.stored.key));
-            self.changed.notify_one();
-        }
-    }
-
-    /// The consumer was not there any more to take this message. It gets no other one, and is removed
-    /// when it unsubscribes.
-    fn gone(&self, tag: u64, subscriber: SubscriberId) {
-        let state = &mut *self.state.lock();
-        if let Some(mut assigned) = state.withdraw(tag, subscriber) {
-            assigned.offered = false;
-            state.put_back(tag, assigned);
-        }
-        if let Some(consumer) = state.consumer(subscriber) {
-            consumer.stalled = true;
-        }
+        let unwritten = std::mem::take(&mut consumer.unwritten);
+        self.settle_themselves(state, unwritten.into_iter(), subscriber);
     }
 }
 
@@ -375,79 +232,6 @@ impl<K: Copy> Consumers<K> {
         let state = &mut *self.state.lock();
         state.settled.extend(withdrawn.into_iter().map(|(settled, _)| settled));
         self.changed.notify_one();
-    }
-}
-
-impl Consumer {
-    fn new(subscriber: Subscriber) -> Self {
-        Self { subscriber, unsettled: 0, stalled: false, unwritten: Vec::new(), resumed: 0 }
-    }
-
-    fn free(&self) -> usize {
-        self.subscriber.prefetch.saturating_sub(self.unsettled)
-    }
-}
-
-impl<K: Copy> State<K> {
-    fn consumer(&mut self, id: SubscriberId) -> Option<&mut Consumer> {
-        self.consumers.iter_mut().find(|consumer| consumer.subscriber.id == id)
-    }
-
-    /// Assigns messages to the consumers with credit, in turn. What is about to be given back stays
-    /// where it is.
-    fn assign(&mut self) -> Vec<(u64, Subscriber, Stored<K>)> {
-        let mut assignments = Vec::new();
-        while !self.stopping
-            && assignments.len() < ASSIGNED_AT_ONCE
-            && !self.ready.is_empty()
-            && let Some(subscriber) = self.next_consumer()
-            && let Some((tag, stored)) = self.ready.pop_first()
-        {
-            let assigned = Assigned { to: subscriber.id, stored: stored.clone(), offered: false };
-            self.unsettled.insert(tag, assigned);
-            assignments.push((tag, subscriber, stored));
-        }
-        assignments
-    }
-
-    /// The next in turn who may have another message, and takes its credit.
-    fn next_consumer(&mut self) -> Option<Subscriber> {
-        let count = self.consumers.len();
-        for _ in 0..count {
-            self.turn = (self.turn + 1) % count;
-            if let Some(consumer) = self.consumers.get_mut(self.turn)
-                && consumer.free() > 0
-                && !consumer.stalled
-            {
-                consumer.unsettled += 1;
-                return Some(consumer.subscriber.clone());
-            }
-        }
-        None
-    }
-
-    /// Takes back what a consumer has not settled, and gives it credit for another.
-    fn withdraw(&mut self, tag: u64, from: SubscriberId) -> Option<Assigned<K>> {
-        self.unsettled.get(&tag).filter(|assigned| assigned.to == from)?;
-        if let Some(consumer) = self.consumer(from) {
-            consumer.unsettled -= 1;
-        }
-        self.unsettled.remove(&tag)
-    }
-
-    /// Makes a message ready again, in its old place.
-    fn put_back(&mut self, tag: u64, assigned: Assigned<K>) {
-        let attempts = assigned.stored.attempts.saturating_add(assigned.offered.into());
-        self.ready.insert(tag, Stored { attempts, ..assigned.stored });
-    }
-
-    fn leave(&mut self, subscriber: SubscriberId) {
-        self.consumers.retain(|consumer| consumer.subscriber.id != subscriber);
-        let returned: Vec<_> =
-            self.unsettled.extract_if(|_, assigned| assigned.to == subscriber).collect();
-        for (tag, assigned) in returned {
-            self.put_back(tag, assigned);
-        }
     }
 }
 

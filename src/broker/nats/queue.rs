@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{Client, StatusCode, Subject, Subscriber, jetstream};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::super::engine::{Backoff, Settled};
@@ -71,6 +71,9 @@ const SOUGHT: Duration = Duration::from_secs(10);
 
 /// The most that one request asks for.
 const REQUEST: usize = 1_000;
+
+/// How many messages are taken before they are delivered, if so many are there.
+const TOGETHER: usize = 64;
 
 /// Consumes from a queue until it has no consumers here, or the connection is lost.
 pub(super) async fn consume(
@@ -145,7 +148,7 @@ impl Queue {
             let again = self.trouble.as_ref().and_then(|trouble| trouble.again);
             tokio::select! {
                 arrived = self.messages.next() => {
-                    self.take(&arrived.ok_or(Ended::Lost)?).await?;
+                    self.take_all(&arrived.ok_or(Ended::Lost)?).await?;
                     self.local.consumers.dispatch(Instant::now());
                 }
                 () = self.local.consumers.changed() => {
@@ -179,6 +182,16 @@ impl Queue {
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", self.source.name);
         let asking = self.client.publish_with_reply(next, self.inbox.clone(), request.into());
         asking.await.map_err(|_| Ended::Lost)
+    }
+
+    /// Takes what arrived, and what came with it: it is delivered together.
+    async fn take_all(&mut self, first: &async_nats::Message) -> Result<(), Ended> {
+        self.take(first).await?;
+        for _ in 1..TOGETHER {
+            let Some(Some(more)) = self.messages.next().now_or_never() else { break };
+            self.take(&more).await?;
+        }
+        Ok(())
     }
 
     /// Takes a message, or that a request has ended without all that it asked for.

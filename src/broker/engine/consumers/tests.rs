@@ -1,13 +1,18 @@
-use super::*;
-use crate::broker::outlet::Outlet;
-use crate::session::SubscriptionKey;
 use std::sync::Arc;
+use std::time::Instant;
+
+use super::dispatch::{ASSIGNED_AT_ONCE, RUN_BYTES};
+use super::*;
+use crate::broker::{Outlet, Taken};
+use crate::session::{Delivery, SubscriptionKey};
 
 /// A connection whose answer the test gives.
 struct Connection {
     answer: Mutex<Taken>,
     /// The bodies that came, and how often each was delivered with that.
     received: Mutex<Vec<(u64, String, u32)>>,
+    /// How many came together.
+    together: Mutex<Vec<usize>>,
 }
 
 impl Outlet for Connection {
@@ -19,6 +24,7 @@ impl Outlet for Connection {
                 (it.tag(), body, it.attempt())
             });
             self.received.lock().extend(received);
+            self.together.lock().push(deliveries.len());
         }
         answer
     }
@@ -26,7 +32,11 @@ impl Outlet for Connection {
 
 impl Connection {
     fn new(answer: Taken) -> Arc<Self> {
-        Arc::new(Self { answer: Mutex::new(answer), received: Mutex::default() })
+        Arc::new(Self {
+            answer: Mutex::new(answer),
+            received: Mutex::default(),
+            together: Mutex::default(),
+        })
     }
 
     fn bodies(&self) -> Vec<(String, u32)> {
@@ -111,7 +121,8 @@ fn it_asks_for_what_its_consumers_may_hold_and_pauses_there() {
 fn in_mode_auto_what_is_written_is_done() {
     let (queue, one) = (Queue::new(), Connection::new(Taken::Queued));
     queue.join(1, &one, false, 10);
-    queue.arrive(0..2);
+    queue.arrive(0..1);
+    queue.arrive(1..2);
     assert_eq!(one.bodies(), firsts(&["0"]), "it is blocked");
     assert_eq!(queue.consumers.take_settled(), []);
     *one.answer.lock() = Taken::Written;
@@ -119,6 +130,35 @@ fn in_mode_auto_what_is_written_is_done() {
     queue.consumers.dispatch(queue.now);
     assert_eq!(one.bodies(), firsts(&["0", "1"]));
     assert_eq!(queue.consumers.take_settled(), [Settled::Done(0), Settled::Done(1)]);
+}
+
+#[test]
+fn what_is_ready_is_delivered_together_and_shared_in_turn() {
+    let (queue, one, other) =
+        (Queue::new(), Connection::new(Taken::Written), Connection::new(Taken::Written));
+    queue.join(1, &one, true, 100);
+    queue.join(2, &other, true, 2);
+    queue.arrive(0..6);
+    assert_eq!(one.bodies(), firsts(&["1", "3", "4", "5"]));
+    assert_eq!(other.bodies(), firsts(&["0", "2"]));
+    assert_eq!((&*one.together.lock(), &*other.together.lock()), (&vec![4], &vec![2]));
+    queue.arrive(6..6 + 2 * ASSIGNED_AT_ONCE as u64);
+    let received = one.bodies().len();
+    assert_eq!(received, 100, "as many as it may hold");
+    assert_eq!(one.together.lock()[1], ASSIGNED_AT_ONCE);
+}
+
+#[test]
+fn a_run_fits_one_write() {
+    let (queue, one) = (Queue::new(), Connection::new(Taken::Queued));
+    queue.join(1, &one, true, 100);
+    let none: [(&str, &str); 0] = [];
+    for key in 0..10 {
+        let message = SharedMessage::new("/queue/a", none, &[b'-'; RUN_BYTES / 4]);
+        queue.consumers.arrived(key, message, 0);
+    }
+    queue.consumers.dispatch(queue.now);
+    assert_eq!(*one.together.lock(), [4], "and whoever does not take it gets no more");
 }
 
 #[test]
