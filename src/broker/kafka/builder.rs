@@ -6,12 +6,13 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::super::engine;
+use super::super::engine::{self, Backoff};
 use super::super::url::redacted;
 use super::super::{BrokerOptions, ConnectError};
 use super::address::Address;
 use super::asking::blocking;
 use super::consuming::Consuming;
+use super::making::{MADE, make};
 use super::node::Node;
 use super::reading::Reader;
 use super::{ENGINE, KafkaBroker, replay, watching};
@@ -35,9 +36,6 @@ pub struct KafkaBrokerBuilder {
     options: BrokerOptions,
     settings: Vec<(String, String)>,
 }
-
-/// How long a topic that was made may take to be there.
-const MADE: Duration = Duration::from_secs(10);
 
 impl KafkaBrokerBuilder {
     pub(super) fn new(url: String) -> Self {
@@ -111,25 +109,17 @@ fn start(node: Arc<Node>, asked: mpsc::UnboundedReceiver<u64>) -> KafkaResult<Ka
 
 /// Makes the topic that is this broker's own, if it is not there, and notes what is to be read.
 async fn begin(node: &Arc<Node>) -> KafkaResult<()> {
-    let topic = node.mapping.topic().to_owned();
-    let deadline = Instant::now() + MADE;
-    let mut made = false;
-    loop {
-        let (asks, name) = (Arc::clone(node), topic.clone());
-        let there = blocking(move || asks.asking.partitions(&name)).await?;
-        if there > 0 || Instant::now() > deadline {
-            break;
-        }
-        if !std::mem::replace(&mut made, true) {
-            node.asking.create(&topic, node.partitions).await?;
-        }
-        sleep(Duration::from_millis(50)).await;
+    let (asks, topic) = (Arc::clone(node), node.mapping.topic().to_owned());
+    // That Kafka cannot be asked at all is said at once.
+    if blocking(move || asks.asking.partitions(&topic)).await? == 0 {
+        make(node, node.mapping.topic()).await?;
     }
+    let (deadline, mut backoff) = (Instant::now() + MADE, Backoff::new());
     loop {
         let asks = Arc::clone(node);
         match blocking(move || asks.look_for_partitions(true)).await {
             // A new partition may be without a leader for a moment.
-            Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
+            Err(_) if Instant::now() < deadline => sleep(backoff.delay()).await,
             looked => return looked.map(|_| ()),
         }
     }

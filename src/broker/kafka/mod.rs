@@ -8,6 +8,7 @@ mod coordinator;
 mod ending;
 mod held;
 mod ledger;
+mod making;
 mod mapping;
 mod message;
 mod node;

@@ -1,16 +1,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 
-use super::super::engine::Backoff;
 use super::super::{BrokerError, Completer, Destination, Message, Outcome};
 use super::ENGINE;
+use super::making::{make, refused};
 use super::node::Node;
 
 /// The topics of queues, which are made when the first message or consumer comes. What comes in the
@@ -35,9 +32,6 @@ enum Waiting {
 
 /// The most bytes of messages that wait for their topics.
 const BYTES: usize = 64 << 20;
-
-/// How long a topic may take to be made.
-const MADE: Duration = Duration::from_secs(10);
 
 impl QueueTopics {
     /// The outcome is complete when there is the topic.
@@ -118,7 +112,8 @@ impl State {
         if making.len() == 1 {
             let (node, queue, topic) = (Arc::clone(node), queue.clone(), topic.to_owned());
             runtime.spawn(async move {
-                let result = make(&node, &queue, &topic).await;
+                let made = make(&node, &topic).await;
+                let result = made.map_err(|error| refusal(&queue, &error));
                 node.queue_topics.made(&node, &topic, &result);
                 node.queues.look_for_others(&queue);
             });
@@ -126,42 +121,13 @@ impl State {
     }
 }
 
-/// Makes a topic and waits until it is there.
-async fn make(node: &Arc<Node>, queue: &Destination, topic: &str) -> Result<(), BrokerError> {
-    let deadline = Instant::now() + MADE;
-    let mut backoff = Backoff::new();
-    loop {
-        let (asks, name) = (Arc::clone(node), topic.to_owned());
-        let there = spawn_blocking(move || asks.asking.partitions(&name)).await;
-        if matches!(there, Ok(Ok(1..))) {
-            return Ok(());
+/// What Kafka says against the topic of a queue.
+fn refusal(queue: &Destination, error: &KafkaError) -> BrokerError {
+    match refused(error) {
+        Some(code) => {
+            let (destination, reason) = (queue.to_string(), code.to_string());
+            BrokerError::Refused { destination, reason, engine: ENGINE }
         }
-        if Instant::now() > deadline {
-            return Err(BrokerError::Unavailable { engine: ENGINE });
-        }
-        if let Err(error) = node.asking.create(topic, node.partitions).await
-            && let Some(reason) = refused(&error)
-        {
-            let destination = queue.to_string();
-            return Err(BrokerError::Refused { destination, reason, engine: ENGINE });
-        }
-        sleep(backoff.delay()).await;
-    }
-}
-
-/// What Kafka says against a topic. `None` if it may be made a moment later.
-fn refused(error: &KafkaError) -> Option<String> {
-    use RDKafkaErrorCode::{
-        ClusterAuthorizationFailed, InvalidPartitions, InvalidReplicationFactor, InvalidTopic,
-        PolicyViolation, TopicAuthorizationFailed,
-    };
-    match error.rdkafka_error_code()? {
-        code @ (ClusterAuthorizationFailed
-        | InvalidPartitions
-        | InvalidReplicationFactor
-        | InvalidTopic
-        | PolicyViolation
-        | TopicAuthorizationFailed) => Some(code.to_string()),
-        _ => None,
+        None => BrokerError::Unavailable { engine: ENGINE },
     }
 }
