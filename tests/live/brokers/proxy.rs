@@ -10,24 +10,33 @@ pub(crate) struct Proxy {
     /// That of the engine, by the proxy.
     pub(crate) url: String,
     is_cut: Arc<watch::Sender<bool>>,
+    /// How many connections it has not taken.
+    refused: Arc<watch::Sender<usize>>,
 }
 
+#[allow(dead_code, reason = "not every engine's tests do everything with it")]
 impl Proxy {
     /// Starts one before the engine at a URL.
     pub(crate) async fn start(engine: &str) -> Self {
+        Self::listen(TcpListener::bind("127.0.0.1:0").await.expect("a port"), engine)
+    }
+
+    /// Starts one where somebody listens already.
+    pub(crate) fn listen(listener: TcpListener, engine: &str) -> Self {
         let (scheme, rest) = engine.split_once("://").expect("a URL");
         let host = rest.rfind('@').map_or(0, |at| at + 1);
         let path = rest.find('/').unwrap_or(rest.len());
         let (login, path) = (&rest[..host], &rest[path..]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let engine = rest[host..rest.len() - path.len()].to_owned();
         let is_cut = Arc::new(watch::channel(false).0);
-        let cut = Arc::clone(&is_cut);
+        let refused = Arc::new(watch::channel(0).0);
+        let (cut, not_taken) = (Arc::clone(&is_cut), Arc::clone(&refused));
         tokio::spawn(async move {
             while let Ok((mut node, _)) = listener.accept().await {
                 let (engine, mut cut) = (engine.clone(), cut.subscribe());
                 if *cut.borrow() {
+                    not_taken.send_modify(|count| *count += 1);
                     continue;
                 }
                 tokio::spawn(async move {
@@ -39,12 +48,22 @@ impl Proxy {
                 });
             }
         });
-        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut }
+        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut, refused }
     }
 
     /// Ends all connections, and takes no other ones.
     pub(crate) fn cut(&self) {
         self.is_cut.send_replace(true);
+    }
+
+    /// Waits until no connection is left, after a [`cut`](Self::cut).
+    pub(crate) async fn ended(&self) {
+        self.is_cut.closed().await;
+    }
+
+    /// Waits until the node has tried to come back, while it cannot.
+    pub(crate) async fn refuses(&self) {
+        self.refused.subscribe().changed().await.expect("a proxy");
     }
 
     /// Takes connections again.

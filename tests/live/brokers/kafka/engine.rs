@@ -15,4 +15,12 @@ impl Engine {
     pub(crate) fn start(name: &str) -> Self {
         Self::start_new("kafka", "KAFKA_URL", name)
     }
+
+    /// Starts one that has clients of one listener come to this port. Returns the URL of that listener.
+    pub(crate) fn start_behind(name: &str, proxy: u16) -> (Self, String) {
+        let configuration = format!("proxy={proxy}\n");
+        let engine = Self::start_configured("kafka", "KAFKA_URL", name, &configuration);
+        let proxied = engine.settings["KAFKA_PROXIED"].clone();
+        (engine, proxied)
+    }
 }

@@ -12,11 +12,11 @@ use crate::engine::{Engine, setting, url};
 use crate::listener::{Listener, PATIENCE, publish, send, texts, unique};
 use crate::node;
 
-const ROOM: &str = "/topic/a";
-const AWAY: BrokerError = BrokerError::Unavailable { engine: "Kafka" };
+pub(crate) const ROOM: &str = "/topic/a";
+pub(crate) const AWAY: BrokerError = BrokerError::Unavailable { engine: "Kafka" };
 
 /// Publishes numbers until it is told to stop, up to 20 at a time. Returns those that were confirmed.
-async fn load(node: &KafkaBroker, stop: &AtomicBool) -> Vec<u64> {
+pub(crate) async fn load(node: &KafkaBroker, stop: &AtomicBool) -> Vec<u64> {
     let (mut next, mut confirmed) = (0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
         let sent: Vec<_> = (next..next + 20).map(|it| send(node, ROOM, &it.to_string())).collect();
@@ -34,7 +34,7 @@ async fn load(node: &KafkaBroker, stop: &AtomicBool) -> Vec<u64> {
 
 /// What was confirmed came once and in order, and nobody was told of a gap. A SEND that was given up
 /// may have been done nevertheless, so more may have come.
-fn check(received: &[Received], confirmed: &[u64]) {
+pub(crate) fn check(received: &[Received], confirmed: &[u64]) {
     let numbers: Vec<u64> = received.iter().filter_map(|it| it.text().parse().ok()).collect();
     assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     let missing = confirmed.iter().filter(|it| numbers.binary_search(it).is_err());

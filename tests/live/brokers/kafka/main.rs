@@ -10,6 +10,7 @@
 
 #[path = "../client.rs"]
 mod client;
+mod cut;
 mod engine;
 mod faults;
 #[path = "../listener.rs"]
@@ -17,6 +18,8 @@ mod listener;
 #[path = "../program.rs"]
 mod program;
 mod programs;
+#[path = "../proxy.rs"]
+mod proxy;
 mod queues;
 #[path = "../sharing.rs"]
 mod sharing;

@@ -29,7 +29,7 @@ fn settle(node: &KafkaBroker, from: &Listener, received: &[Received], settlement
     drop(node.settle(settle, &mut Turn::new(Instant::now())));
 }
 
-fn acknowledge(node: &KafkaBroker, consumer: &Listener, received: &[Received]) {
+pub(crate) fn acknowledge(node: &KafkaBroker, consumer: &Listener, received: &[Received]) {
     settle(node, consumer, received, Settlement::Acknowledged);
 }
 
@@ -40,12 +40,12 @@ fn send_as(node: &KafkaBroker, client: u64, queue: &str, body: &str) -> Outcome 
 }
 
 /// Acknowledges what comes until each of so many bodies has come. Returns all that came.
-async fn work(node: &KafkaBroker, consumer: &Listener, bodies: usize) -> Vec<Received> {
+pub(crate) async fn work(node: &KafkaBroker, consumer: &Listener, bodies: usize) -> Vec<Received> {
     work_until(node, consumer, |came| came.len() >= bodies).await
 }
 
 /// Acknowledges what comes until these bodies are enough. Returns all that came.
-async fn work_until(
+pub(crate) async fn work_until(
     node: &KafkaBroker,
     consumer: &Listener,
     enough: impl Fn(&HashSet<String>) -> bool,
@@ -63,33 +63,32 @@ async fn work_until(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs kafka"]
-async fn a_queue_is_one_queue_on_two_nodes() {
+/// Many clients send numbers to a queue until each of two nodes has been given its part of it. Returns
+/// all that came from then on, which was acknowledged.
+pub(crate) async fn work_at_both(
+    nodes: &[KafkaBroker; 2],
+    consumers: &[Listener; 2],
+    queue: &str,
+) -> Vec<Received> {
     const CLIENTS: u64 = 32;
-    let (group, queue) = (unique("shared"), queue());
-    let nodes = [node_of(&group).await, node_of(&group).await];
-    let consumers = [
-        Listener::consumer(&nodes[0], &queue, 5).await,
-        Listener::consumer(&nodes[1], &queue, 5).await,
-    ];
+    let begin = [0, 1].map(|node: usize| consumers[node].mailbox.received().len());
     let deadline = Instant::now() + PATIENCE;
-    let mut done = [0, 0];
+    let mut done = begin;
     let mut known = HashSet::new();
     let mut arrived = Vec::new();
-    // Some rounds, and as many more until the second node has been given its part of the queue.
+    // Some rounds at least.
     for round in 0.. {
-        if round >= 20 && done.iter().all(|count| *count > 0) {
+        if round >= 20 && done.iter().zip(begin).all(|(count, begin)| *count > begin) {
             break;
         }
-        let publish = |client| send_as(&nodes[0], client, &queue, &format!("{client}-{round}"));
+        let publish = |client| send_as(&nodes[0], client, queue, &format!("{client}-{round}"));
         for outcome in (0..CLIENTS).map(publish).collect::<Vec<_>>() {
             outcome.await.unwrap();
         }
         let sent = (round + 1) * usize::try_from(CLIENTS).unwrap();
         while known.len() < sent {
             assert!(Instant::now() < deadline, "there came {done:?} of {sent}");
-            for ((node, consumer), done) in nodes.iter().zip(&consumers).zip(&mut done) {
+            for ((node, consumer), done) in nodes.iter().zip(consumers).zip(&mut done) {
                 let all = consumer.mailbox.received();
                 for it in &all[*done..] {
                     let new = known.insert(it.text());
@@ -102,6 +101,19 @@ async fn a_queue_is_one_queue_on_two_nodes() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+    arrived
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs kafka"]
+async fn a_queue_is_one_queue_on_two_nodes() {
+    let (group, queue) = (unique("shared"), queue());
+    let nodes = [node_of(&group).await, node_of(&group).await];
+    let consumers = [
+        Listener::consumer(&nodes[0], &queue, 5).await,
+        Listener::consumer(&nodes[1], &queue, 5).await,
+    ];
+    let arrived = work_at_both(&nodes, &consumers, &queue).await;
     // What one client has sent came in its order, but for what came again: to whichever node had the
     // partition, which may have gone from either to the other.
     let mut last: HashMap<String, u64> = HashMap::new();
