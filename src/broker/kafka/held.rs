@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::frame::SharedMessage;
 
 use super::super::engine::Settled;
+use super::keeping::{Kept, Patience};
 use super::ledger::{Ledger, Note};
-use super::opening::{Opening, Question};
+use super::opening::{Opened, Opening, Question};
 use super::place::Place;
 use super::queue::Queue;
 
@@ -21,6 +23,8 @@ struct Partition {
     /// Whether no more is taken from Kafka.
     paused: bool,
     records: Records,
+    /// With Kafka, if it does not keep what is committed.
+    patience: Patience,
 }
 
 /// What has come of a partition.
@@ -41,7 +45,8 @@ impl Held {
 
     /// A partition was given to this node. It is not paused.
     pub(super) fn assigned(&mut self, partition: i32) {
-        let new = Partition { paused: false, records: Records::Nothing };
+        let (records, patience) = (Records::Nothing, Patience::default());
+        let new = Partition { paused: false, records, patience };
         self.partitions.entry(partition).or_insert(new).paused = false;
     }
 
@@ -135,26 +140,24 @@ impl Held {
         }
     }
 
-    /// Kafka has what was committed of a partition: what waited for that may be delivered.
-    pub(super) fn committed(&mut self, partition: i32) {
-        let Some(it) = self.partitions.get_mut(&partition) else { return };
-        if let Records::Opening(opening) = &mut it.records
-            && let Some((ledger, came)) = opening.open()
-        {
-            it.records = Records::Open(ledger);
-            for (offset, attempts, message) in came {
-                self.queue.consumers.arrived(Place { partition, offset }, message, attempts);
+    /// What has become of what was committed of a partition: what waited for that may be delivered, or
+    /// it is committed again. Returns whether that is so for too long.
+    pub(super) fn committed(&mut self, partition: i32, kept: Kept, now: Instant) -> bool {
+        let Some(it) = self.partitions.get_mut(&partition) else { return false };
+        match kept {
+            Kept::No => {
+                it.records.commit_again();
+                return it.patience.is_over(now);
+            }
+            Kept::Unknown => it.records.commit_again(),
+            Kept::Yes => {
+                for (offset, attempts, message) in it.records.open() {
+                    self.queue.consumers.arrived(Place { partition, offset }, message, attempts);
+                }
             }
         }
-    }
-
-    /// Kafka has not got what was committed of a partition.
-    pub(super) fn commit_again(&mut self, partition: i32) {
-        match self.records(partition) {
-            Some(Records::Opening(opening)) => opening.note_again(),
-            Some(Records::Open(ledger)) => ledger.commit_again(),
-            Some(Records::Nothing) | None => {}
-        }
+        it.patience.begin_anew();
+        false
     }
 
     /// A partition is given back: what came of it is for others. Adds what is to be committed.
@@ -175,6 +178,24 @@ impl Held {
 
     fn records(&mut self, partition: i32) -> Option<&mut Records> {
         self.partitions.get_mut(&partition).map(|it| &mut it.records)
+    }
+}
+
+impl Records {
+    /// If they wait until that is noted which is noted now: what has come.
+    fn open(&mut self) -> Vec<Opened> {
+        let Self::Opening(opening) = self else { return Vec::new() };
+        let Some((ledger, came)) = opening.open() else { return Vec::new() };
+        *self = Self::Open(ledger);
+        came
+    }
+
+    fn commit_again(&mut self) {
+        match self {
+            Self::Nothing => {}
+            Self::Opening(opening) => opening.note_again(),
+            Self::Open(ledger) => ledger.commit_again(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod consuming;
 mod coordinator;
 mod ending;
 mod held;
+mod keeping;
 mod ledger;
 mod making;
 mod mapping;

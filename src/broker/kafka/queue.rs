@@ -2,8 +2,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::super::Destination;
 use super::super::engine::Consumers;
+use super::super::{BrokerError, Destination};
+use super::ENGINE;
 use super::place::Place;
 
 /// A queue, which is a topic.
@@ -25,6 +26,12 @@ const AHEAD: usize = 16;
 impl Queue {
     pub(super) fn new(destination: Destination, topic: String) -> Self {
         Self { destination, topic, consumers: Consumers::with_requeue(), left: Mutex::default() }
+    }
+
+    /// Tells its consumers that Kafka refuses them.
+    pub(super) fn refuse(&self, reason: &str) {
+        let (destination, reason) = (self.destination.to_string(), reason.to_owned());
+        self.consumers.refuse(&BrokerError::Refused { destination, reason, engine: ENGINE });
     }
 
     /// When it is left, if it has no consumers.

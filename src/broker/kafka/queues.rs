@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 
 use crate::frame::SharedMessage;
 
-use super::super::{BrokerError, Destination, Settle, Subscriber, SubscriberId};
-use super::ENGINE;
+use super::super::{Destination, Settle, Subscriber, SubscriberId};
 use super::held::Held;
+use super::keeping::Kept;
 use super::opening::Question;
 use super::place::Place;
 use super::queue::Queue;
@@ -133,9 +133,14 @@ impl Queues {
     pub(super) fn refuse_all(&self, reason: &str) {
         let all: Vec<_> = self.all.lock().values().cloned().collect();
         for queue in all {
-            let (destination, reason) = (queue.destination.to_string(), reason.to_owned());
-            let error = BrokerError::Refused { destination, reason, engine: ENGINE };
-            queue.consumers.refuse(&error);
+            queue.refuse(reason);
+        }
+    }
+
+    /// Kafka lets this node not consume from one: its consumers are told so.
+    pub(super) fn refuse(&self, topic: &str, reason: &str) {
+        if let Some(queue) = self.of_topic(topic) {
+            queue.refuse(reason);
         }
     }
 
@@ -232,21 +237,25 @@ impl Queues {
         (list.count() > 0).then_some(list)
     }
 
-    /// Whether Kafka has got what was committed of these.
+    /// What has become of what was committed of these.
     pub(super) fn committed(
         &self,
         partitions: &TopicPartitionList,
-        has: impl Fn(&Committed<'_>) -> bool,
+        kept: impl Fn(&Committed<'_>) -> Kept,
+        now: Instant,
     ) {
+        let mut stuck = Vec::new();
         let mut all = self.held.lock();
         for place in partitions.elements() {
             let Some(held) = all.get_mut(place.topic()) else { continue };
-            if has(&place) {
-                held.committed(place.partition());
-            } else {
-                held.commit_again(place.partition());
+            if held.committed(place.partition(), kept(&place), now) {
+                stuck.push(Arc::clone(&held.queue));
             }
             self.touch(&held.queue.destination);
+        }
+        drop(all);
+        for queue in stuck {
+            queue.refuse("it does not keep the offsets that are committed");
         }
     }
 

@@ -1,4 +1,5 @@
-use super::super::super::{Message, Outlet, Settlement, Taken};
+use super::super::super::{BrokerError, Message, Outlet, Settlement, Taken};
+use super::super::keeping::LONGEST;
 use super::super::queue::LINGER;
 use super::*;
 use crate::session::{Delivery, SubscriptionKey};
@@ -6,18 +7,25 @@ use rdkafka::Offset;
 
 /// A connection that takes everything.
 #[derive(Default)]
-struct Connection(Mutex<Vec<(u64, u32)>>);
+struct Connection {
+    delivered: Mutex<Vec<(u64, u32)>>,
+    refused: Mutex<Vec<String>>,
+}
 
 impl Outlet for Connection {
     fn deliver(&self, _: SubscriptionKey, deliveries: &[Delivery], _: Instant) -> Taken {
-        self.0.lock().extend(deliveries.iter().map(|it| (it.tag(), it.attempt())));
+        self.delivered.lock().extend(deliveries.iter().map(|it| (it.tag(), it.attempt())));
         Taken::Written
+    }
+
+    fn refuse(&self, _: SubscriptionKey, error: &BrokerError) {
+        self.refused.lock().push(error.to_string());
     }
 }
 
 impl Connection {
     fn tags(&self) -> Vec<u64> {
-        self.0.lock().iter().map(|(tag, _)| *tag).collect()
+        self.delivered.lock().iter().map(|(tag, _)| *tag).collect()
     }
 }
 
@@ -51,7 +59,7 @@ fn arrive_again(queues: &Queues, offsets: std::ops::Range<i64>, doubtful: i64) {
         queues.arrived(&queue, Place { partition: 3, offset }, message.into_shared());
         for question in queues.take_questions() {
             queues.answer(&question, doubtful);
-            queues.committed(&queues.to_commit().unwrap(), |_| true);
+            queues.committed(&queues.to_commit().unwrap(), |_| Kept::Yes, Instant::now());
         }
         queue.consumers.dispatch(Instant::now());
     }
@@ -89,7 +97,7 @@ fn what_is_settled_is_committed_up_to_what_is_not() {
     assert_eq!(place(&queues.to_commit().unwrap()), (Offset::Offset(2), "open".to_owned()));
     assert!(queues.to_commit().is_none());
     queues.take_touched();
-    queues.committed(&partitions(), |_| false);
+    queues.committed(&partitions(), |_| Kept::No, Instant::now());
     assert_eq!(queues.take_touched().len(), 1);
     assert_eq!(place(&queues.to_commit().unwrap()).0, Offset::Offset(2));
 }
@@ -98,7 +106,7 @@ fn what_is_settled_is_committed_up_to_what_is_not() {
 fn what_is_given_back_says_what_may_have_been_delivered() {
     let (queues, connection) = queues(3);
     arrive_again(&queues, 0..6, 1);
-    assert_eq!(*connection.0.lock(), [(1, 2), (2, 1), (3, 1)]);
+    assert_eq!(*connection.delivered.lock(), [(1, 2), (2, 1), (3, 1)]);
     acknowledge(&queues, &connection.tags()[..1]);
     // The fourth was delivered now, and two wait.
     let list = queues.give_back(&partitions());
@@ -177,12 +185,12 @@ fn what_comes_waits_until_it_is_known_and_noted_that_this_node_begins() {
     assert!(queues.take_answered() && !queues.take_answered());
     assert_eq!(place(&queues.to_commit().unwrap()), (Offset::Offset(2), "open".to_owned()));
     arrive(3);
-    queues.committed(&partitions(), |_| false);
+    queues.committed(&partitions(), |_| Kept::No, Instant::now());
     assert!(queue.consumers.ready() == 0, "it is not noted");
     let list = queues.to_commit().unwrap();
-    queues.committed(&list, |_| true);
+    queues.committed(&list, |_| Kept::Yes, Instant::now());
     queue.consumers.dispatch(Instant::now());
-    assert_eq!(*connection.0.lock(), [(1, 2), (2, 1)]);
+    assert_eq!(*connection.delivered.lock(), [(1, 2), (2, 1)]);
     assert!(queues.take_questions().is_empty());
 }
 
@@ -196,4 +204,48 @@ fn what_waits_to_be_delivered_is_bounded_as_well() {
         queues.arrived(&queue, Place { partition: 3, offset }, message.into_shared());
     }
     assert_eq!(queues.note_settled(&queue), (true, vec![3]));
+}
+
+/// What is committed of one record that waits until this node may deliver it.
+fn begin(queues: &Queues) -> TopicPartitionList {
+    let queue = queues.receiving("work").unwrap();
+    let message = Message::builder(work()).body("");
+    queues.arrived(&queue, Place { partition: 3, offset: 5 }, message.into_shared());
+    queues.answer(&queues.take_questions()[0], 0);
+    queues.to_commit().unwrap()
+}
+
+#[test]
+fn an_engine_that_loses_notes_is_consumed_from() {
+    let (queues, connection) = queues(10);
+    let list = begin(&queues);
+    let mut found = TopicPartitionList::new();
+    found.add_partition_offset("work", 3, Offset::Offset(5)).unwrap();
+    queues.committed(
+        &list,
+        |it| Kept::of(it, found.find_partition("work", 3).as_ref()),
+        Instant::now(),
+    );
+    queues.of_topic("work").unwrap().consumers.dispatch(Instant::now());
+    assert_eq!(connection.tags().len(), 1);
+}
+
+#[test]
+fn where_nothing_is_kept_for_long_the_consumers_are_told() {
+    let (queues, connection) = queues(10);
+    let (list, now) = (begin(&queues), Instant::now());
+    for (kept, at) in [
+        (Kept::No, now),
+        (Kept::Unknown, now + LONGEST / 2),
+        (Kept::No, now + LONGEST),
+        (Kept::No, now + LONGEST * 3 / 2),
+    ] {
+        queues.committed(&list, |_| kept, at);
+        assert!(queues.to_commit().is_some(), "it is tried again");
+        assert_eq!(*connection.refused.lock(), [""; 0]);
+    }
+    queues.committed(&list, |_| Kept::No, now + LONGEST * 2);
+    let said = "Kafka refuses /queue/work: it does not keep the offsets that are committed";
+    assert_eq!(*connection.refused.lock(), [said]);
+    assert!(connection.tags().is_empty());
 }

@@ -15,6 +15,7 @@ mod engine;
 mod faults;
 #[path = "../listener.rs"]
 mod listener;
+mod notes;
 #[path = "../program.rs"]
 mod program;
 mod programs;
