@@ -15,7 +15,7 @@ use super::consuming::Consuming;
 use super::making::{MADE, make};
 use super::node::Node;
 use super::reading::Reader;
-use super::{ENGINE, KafkaBroker, replay, watching};
+use super::{ENGINE, KafkaBroker, producing, replay, watching};
 
 /// Settings of a [`KafkaBroker`] beyond those of its URL.
 ///
@@ -103,6 +103,7 @@ fn start(node: Arc<Node>, asked: mpsc::UnboundedReceiver<u64>) -> KafkaResult<Ka
         tokio::spawn(watching::watch(Arc::clone(&node), news)).abort_handle(),
         tokio::spawn(watching::find_ends(Arc::clone(&node), asked)).abort_handle(),
         tokio::spawn(consuming.run()).abort_handle(),
+        tokio::spawn(producing::expire(Arc::clone(&node))).abort_handle(),
     ];
     Ok(KafkaBroker { node, runtime: Handle::current(), tasks })
 }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use rdkafka::config::FromClientConfigAndContext;
@@ -7,16 +7,19 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message as _};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::super::{BrokerError, Completer, Destination, Message, Outcome};
 use super::ending::Ending;
+use super::node::Node;
 use super::progress::Progress;
+use super::waiting::Waiting;
 use super::{ENGINE, message};
 
 /// Publishes, in the order of the calls.
 ///
-/// librdkafka keeps what is on its way, sends it again after a loss of the connection, in order and
-/// without a duplicate (the idempotent producer of Kafka), and gives it up in time.
+/// librdkafka keeps what is on its way, and sends it again after a loss of the connection, in order and
+/// without a duplicate (the idempotent producer of Kafka).
 pub(super) struct Producing {
     config: ClientConfig,
     confirmations: Confirmations,
@@ -29,15 +32,15 @@ struct Confirmations {
     progress: Arc<Progress>,
     /// There are partitions that this node does not know.
     unknown: Arc<Notify>,
-    /// How many records are on their way.
-    count: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
 }
 
-/// A record on its way, and who waits for it.
-struct Sent {
-    destination: Destination,
-    completer: Completer,
-}
+/// How long librdkafka tries to send a record, in milliseconds: longer than anybody
+/// [waits](Waiting) for it, and than Kafka needs to make another of its servers the leader.
+const TRIES: &str = "30000";
+
+/// How often it is seen who has waited too long.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The largest record, in bytes: what a server of Kafka takes unless it is told otherwise.
 const LARGEST: usize = 1_000_000;
@@ -53,13 +56,13 @@ impl Producing {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
-            .set("message.timeout.ms", "10000")
+            .set("message.timeout.ms", TRIES)
             .set("message.max.bytes", LARGEST.to_string())
             .set("queue.buffering.max.kbytes", (64 << 10).to_string())
             .set("queue.buffering.max.messages", "1000000")
             .set("topic.metadata.propagation.max.ms", "5000")
             .set("linger.ms", "1");
-        let confirmations = Confirmations { progress, unknown, count: Arc::default() };
+        let confirmations = Confirmations { progress, unknown, waiting: Arc::default() };
         let producer = make(&config, &confirmations)?;
         Ok(Self { config, confirmations, producer: RwLock::new(producer) })
     }
@@ -88,25 +91,24 @@ impl Producing {
         key: Option<&str>,
         completer: Completer,
     ) {
-        let sent = Box::new(Sent { destination: message.destination().clone(), completer });
-        let mut record = BaseRecord::<str, [u8], _>::with_opaque_to(topic, sent)
+        let waiting = &self.confirmations.waiting;
+        let number = waiting.add(message.destination().clone(), completer, Instant::now());
+        let mut record = BaseRecord::<str, [u8], _>::with_opaque_to(topic, number)
             .payload(message.body())
             .headers(message::headers(message));
         record = match key {
             Some(key) => record.key(key),
             None => record.partition(0),
         };
-        self.confirmations.count.fetch_add(1, Ordering::Relaxed);
-        if let Err((error, record)) = self.producer.read().send(record) {
-            self.confirmations.count.fetch_sub(1, Ordering::Relaxed);
-            let Sent { destination, completer } = *record.delivery_opaque;
-            completer.complete(Err(refusal(&destination, &error)));
+        let sent = self.producer.read().send(record);
+        if let Err((error, _)) = sent {
+            waiting.answer(number, |destination| Err(refusal(destination, &error)));
         }
     }
 
-    /// How many records are on their way.
+    /// How many records are on their way that somebody waits for.
     pub(super) fn on_their_way(&self) -> usize {
-        self.confirmations.count.load(Ordering::Relaxed)
+        self.confirmations.waiting.count()
     }
 
     /// Takes another producer if this one has failed for good: Kafka has lost what it knew of it.
@@ -116,6 +118,14 @@ impl Producing {
         {
             *self.producer.write() = producer;
         }
+    }
+}
+
+/// Tells those who wait too long, until it is aborted.
+pub(super) async fn expire(node: Arc<Node>) {
+    loop {
+        sleep(LOOK).await;
+        node.producing.confirmations.waiting.expire(Instant::now());
     }
 }
 
@@ -130,21 +140,19 @@ fn make(
 impl ClientContext for Confirmations {}
 
 impl ProducerContext for Confirmations {
-    type DeliveryOpaque = Box<Sent>;
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
-        let answer = match result {
-            Ok(record) => {
-                let (partition, offset) = (record.partition(), record.offset());
-                if !self.progress.confirm(record.topic(), partition, offset) {
-                    self.unknown.notify_one();
-                }
-                Ok(())
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        if let Ok(record) = result {
+            let (partition, offset) = (record.partition(), record.offset());
+            if !self.progress.confirm(record.topic(), partition, offset) {
+                self.unknown.notify_one();
             }
-            Err((error, _)) => Err(refusal(&sent.destination, error)),
-        };
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        sent.completer.complete(answer);
+        }
+        self.waiting.answer(number, |destination| match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(refusal(destination, error)),
+        });
     }
 }
 

@@ -116,7 +116,7 @@ async fn what_a_node_had_that_is_cut_off_for_long_comes_to_another() {
     let began = Instant::now();
     let second = Listener::consumer(here, QUEUE, 20).await;
     publish(here, ROOM, "missed").await.unwrap();
-    let refused = tokio::join!(publish(there, QUEUE, "never"), publish(there, ROOM, "never"));
+    let refused = tokio::join!(publish(there, QUEUE, "late"), publish(there, ROOM, "late"));
     assert_eq!(refused, (Err(AWAY), Err(AWAY)));
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 
@@ -131,7 +131,10 @@ async fn what_a_node_had_that_is_cut_off_for_long_comes_to_another() {
         assert!(Instant::now() < deadline, "nothing is confirmed any more");
     }
     let received = listener.until("after").await;
-    assert_eq!(texts(&received)[..2], ["missed", "after"]);
+    // What was refused may be done all the same, once.
+    let mut came = texts(&received);
+    came.retain(|body| body != "after");
+    assert!(came == ["missed"] || came == ["missed", "late"], "{came:?}");
     assert!(received.iter().all(|it| !it.gap), "{received:?}");
     // And it is given its part of the queue again.
     work_at_both(&nodes, &[second, first], QUEUE).await;

@@ -96,6 +96,31 @@ async fn an_engine_that_hangs_is_survived() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs kafka"]
+async fn an_engine_that_goes_on_just_as_a_message_is_given_up_gets_the_others_once() {
+    let engine = Engine::start("kafka-bound");
+    let node = node(&engine.url).await;
+    let listener = Listener::new(&node, ROOM).await;
+    publish(&node, ROOM, "before").await.unwrap();
+    engine.pause();
+    // All of it is on the wire, and Kafka reads it when it goes on.
+    let first = send(&node, ROOM, "0");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let others: Vec<_> = (1..5).map(|number| send(&node, ROOM, &number.to_string())).collect();
+    assert_eq!(first.await, Err(AWAY));
+    engine.resume();
+    for outcome in others {
+        tokio::time::timeout(PATIENCE, outcome).await.expect("an answer").expect("it is held");
+    }
+    while publish(&node, ROOM, "end").await.is_err() {}
+    let received = listener.until("end").await;
+    let mut numbers: Vec<_> = received.iter().filter_map(|it| it.text().parse().ok()).collect();
+    // What was given up may have been done.
+    numbers.retain(|number: &u64| *number > 0);
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs kafka"]
 async fn without_an_engine_clients_are_answered_in_time_and_nothing_stays() {
     let engine = Engine::start("kafka-away");
     let node = node(&engine.url).await;
