@@ -9,8 +9,9 @@ use tokio::time::sleep;
 
 use super::super::engine::Backoff;
 use super::super::{BrokerError, Outcome, Turn};
-use super::course::{Reached, Seen};
+use super::course::Reached;
 use super::listener::{BEHIND, Listening, wait};
+use super::message;
 use super::node::ENGINE;
 use super::reading::{self, Kept, Reader};
 use super::streams::Streams;
@@ -37,7 +38,7 @@ impl Keeping {
     pub(super) fn place(&self, arrived: &async_nats::Message) -> Option<Place> {
         let headers = arrived.headers.as_ref()?;
         let number = |name: &str| headers.get(name)?.as_str().parse().ok();
-        if headers.get("Nats-Stream")?.as_str() != self.config.name {
+        if headers.get(message::STREAM)?.as_str() != self.config.name {
             return None;
         }
         let previous = number("Nats-Last-Sequence").unwrap_or(0);
@@ -123,8 +124,6 @@ impl Listening {
         subject: &str,
         born: u64,
     ) -> Result<(), BrokerError> {
-        // What an attempt before this one has read is read again.
-        self.course.lock().seen = Seen::default();
         let retention = self.node.rules.policy(&self.wanted).retention;
         let mut older = VecDeque::new();
         let (mut bytes, mut count, mut sequence) = (0, 0_u64, 0);

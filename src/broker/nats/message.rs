@@ -16,6 +16,9 @@ pub(super) struct Origin {
 /// JetStream reads it as well, to keep a message once.
 const ORIGIN: &str = "Nats-Msg-Id";
 
+/// The name of the stream that a message was kept in, which tells it with what it has published again.
+pub(super) const STREAM: &str = "Nats-Stream";
+
 /// Carries a header that cannot be one of NATS, as `name:value`, escaped.
 const ESCAPED: &str = "Stompbox-Header";
 
@@ -75,6 +78,11 @@ pub(super) fn message(
     }
     let origin = headers.get(ORIGIN).and_then(|origin| Origin::parse(origin.as_str()));
     (message.body(payload), origin)
+}
+
+/// Whether a message comes from a stream, which has published it again.
+pub(super) fn is_from_stream(headers: Option<&HeaderMap>) -> bool {
+    headers.is_some_and(|headers| headers.get(STREAM).is_some())
 }
 
 /// Whether NATS gives a meaning to the header: a STOMP client must not be able to, say, empty a

@@ -1,6 +1,6 @@
-use crate::listener::{Listener, publish, send, texts};
+use crate::listener::{Listener, publish, send, texts, unique};
 use crate::rooms::room;
-use crate::{node, url};
+use crate::{keeping_node, node, url};
 
 #[tokio::test]
 #[ignore = "needs nats"]
@@ -73,4 +73,31 @@ async fn nothing_is_lost_or_double_while_overlapping_subscriptions_come_and_go()
             "{came:?}"
         );
     }
+}
+
+/// What is kept makes a detour, so that what was published behind it elsewhere comes before it.
+#[tokio::test]
+#[ignore = "needs nats"]
+async fn a_pattern_over_what_is_kept_and_what_is_not_misses_nothing() {
+    let node = keeping_node(&url()).await;
+    let name = unique("mixed");
+    let listener = Listener::new(&node, &format!("/topic/*/{name}")).await;
+    let mut sent = Vec::new();
+    for number in 0..500 {
+        for below in ["kept", "live"] {
+            let body = format!("{below}-{number}");
+            sent.push(send(&node, &format!("/topic/{below}/{name}"), &body));
+        }
+    }
+    for outcome in sent {
+        outcome.await.unwrap();
+    }
+    let received = listener.mailbox.wait_for(1_000, crate::listener::PATIENCE).await;
+    let came = received.unwrap_or_else(|came| panic!("{} came", came.len()));
+    for below in ["kept-", "live-"] {
+        let came = texts(&came);
+        let numbers = came.iter().filter_map(|body| body.strip_prefix(below));
+        assert!(numbers.eq((0..500).map(|number: u32| number.to_string())), "{below}: {came:?}");
+    }
+    assert!(!came.iter().any(|it| it.gap));
 }
