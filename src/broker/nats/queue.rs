@@ -66,10 +66,11 @@ const EXPIRES: Duration = Duration::from_secs(1);
 /// After how long a request will not be answered any more: who was to do so is gone.
 const UNANSWERED: Duration = Duration::from_secs(3);
 
-/// How long it is looked for what hands out the messages.
+/// How long it is looked for what hands out the messages where JetStream refuses it. While it does not
+/// answer, there is no end to that.
 const SOUGHT: Duration = Duration::from_secs(10);
 
-/// The most that one request asks for.
+/// The most that is asked for at once.
 const REQUEST: usize = 1_000;
 
 /// How many messages are taken before they are delivered, if so many are there.
@@ -169,10 +170,11 @@ impl Queue {
         if self.trouble.as_ref().is_some_and(|trouble| trouble.again.is_some()) {
             return Ok(());
         }
-        let credit = self.local.consumers.credit().min(REQUEST);
+        let credit = self.local.consumers.credit();
         let more = credit.saturating_sub(self.held.len() + self.wanted);
-        // Not for each message that is settled.
-        if more == 0 || (self.wanted > 0 && more < credit / 2) {
+        // Not for each message that is settled, and not for all that many consumers might take at once.
+        let more = more.min(REQUEST.saturating_sub(self.wanted));
+        if more == 0 || (self.wanted > 0 && more < credit.min(REQUEST) / 2) {
             return Ok(());
         }
         self.wanted += more;

@@ -169,6 +169,24 @@ async fn a_queue_that_was_deleted_at_the_engine_goes_on() {
     assert_eq!(texts(&received), ["0", "0", "1", "2"]);
 }
 
+/// However much one has not settled, there is something for another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats"]
+async fn one_who_settles_nothing_holds_up_nobody_else() {
+    let (node, queue) = (node(&url()).await, queue());
+    let idle = Listener::consumer(&node, &queue, 2_500).await;
+    let sent: Vec<_> =
+        (0..2_500).map(|number: u32| send(&node, &queue, &number.to_string())).collect();
+    for outcome in sent {
+        outcome.await.unwrap();
+    }
+    idle.until("2499").await;
+    let busy = Listener::consumer(&node, &queue, 1).await;
+    publish(&node, &queue, "one more").await.unwrap();
+    busy.until("one more").await;
+    assert_eq!(idle.mailbox.count(), 2_500);
+}
+
 #[tokio::test]
 #[ignore = "needs nats"]
 async fn what_has_expired_is_not_delivered() {
