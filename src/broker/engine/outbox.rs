@@ -39,6 +39,9 @@ pub(in super::super) struct Item<T> {
     /// Whether it may have reached the engine before, over a connection that was lost.
     #[cfg_attr(not(any(feature = "rabbitmq", feature = "redis")), allow(dead_code))]
     pub(in super::super) again: bool,
+    /// Since when it is on its way.
+    #[cfg_attr(not(feature = "nats"), allow(dead_code))]
+    pub(in super::super) since: Instant,
     pub(in super::super) what: T,
 }
 
@@ -123,7 +126,8 @@ impl<T: Clone> Outbox<T> {
     pub(in super::super) fn try_next(&self) -> Option<Item<T>> {
         let state = &mut *self.state.lock();
         let entry = state.waiting.pop_front()?;
-        let item = Item { number: entry.number, again: entry.again, what: entry.what.clone() };
+        let Entry { number, again, since, .. } = entry;
+        let item = Item { number, again, since, what: entry.what.clone() };
         state.sent.push_back(entry);
         Some(item)
     }

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,81 +8,92 @@ use tokio::time::sleep;
 
 use super::super::engine::Item;
 use super::super::{BrokerError, Destination, Message};
+use super::lane::Lane;
+use super::link::judge;
 use super::node::{ENGINE, Node};
+use super::stream::refused;
 use super::streams::Streams;
+use super::temporary::Confirmation;
 
-/// What is to be published to streams that are not open yet: it waits for them, in order, and what is
-/// to go elsewhere does not wait for it.
+/// What is to be published to streams and is not confirmed: it waits for those that are not open, or
+/// take nothing for the moment, in order, and what is to go elsewhere does not wait for it.
 pub(super) struct Holding {
     node: Arc<Node>,
     streams: Arc<Streams>,
-    /// By the name of the stream.
-    held: HashMap<String, VecDeque<Held>>,
+    /// By the name of the stream: there are a few.
+    lanes: HashMap<String, Lane>,
     opening: JoinSet<Opened>,
-}
-
-struct Held {
-    since: Instant,
-    item: Item<Message>,
 }
 
 /// What became of an attempt to open a stream.
 struct Opened {
-    wanted: Config,
-    /// On whose behalf it was.
-    destination: Destination,
+    stream: String,
     result: Result<(), BrokerError>,
 }
-
-/// How long something is held.
-const TIME: Duration = Duration::from_secs(10);
 
 /// How long to wait before another attempt to open a stream.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a stream may take nothing by way of a server that answers. After that it may be the server
+/// that is cut off from it.
+const STUCK: Duration = Duration::from_secs(10);
+
 impl Holding {
     pub(super) fn new(node: Arc<Node>, streams: Arc<Streams>) -> Self {
-        Self { node, streams, held: HashMap::new(), opening: JoinSet::new() }
+        Self { node, streams, lanes: HashMap::new(), opening: JoinSet::new() }
     }
 
-    /// Gives a message back that can be published to its stream, and holds any other.
-    pub(super) fn hold(&mut self, wanted: &Config, item: Item<Message>) -> Option<Item<Message>> {
-        let is_held = self.held.contains_key(&wanted.name);
-        if !is_held && self.streams.is_open(&wanted.name) {
-            return Some(item);
+    /// Takes a message to its stream: [`next`](Self::next) says when it is to be sent.
+    pub(super) fn push(&mut self, wanted: &Config, item: Item<Message>) {
+        if let Some(lane) = self.lanes.get_mut(&wanted.name) {
+            lane.push(item);
+            return;
         }
-        if !is_held {
-            self.open(wanted.clone(), item.what.destination().clone(), Duration::ZERO);
-        }
-        let held = Held { since: Instant::now(), item };
-        self.held.entry(wanted.name.clone()).or_default().push_back(held);
-        None
+        let mut lane = Lane::new(wanted.clone());
+        self.open(wanted.clone(), item.what.destination().clone(), Duration::ZERO);
+        lane.push(item);
+        self.lanes.insert(wanted.name.clone(), lane);
     }
 
+    /// The next message that is to be sent to its stream now.
+    pub(super) fn next(&mut self) -> Option<Item<Message>> {
+        let now = Instant::now();
+        self.lanes.values_mut().find_map(|lane| lane.next(now))
+    }
+
+    /// How many were sent and are not confirmed.
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.lanes.values().map(Lane::unconfirmed).sum()
+    }
+
+    /// On behalf of a destination.
     fn open(&mut self, wanted: Config, destination: Destination, pause: Duration) {
         let streams = Arc::clone(&self.streams);
         self.opening.spawn(async move {
             sleep(pause).await;
             let result = streams.open(&wanted, &destination).await.map(|_| ());
-            Opened { wanted, destination, result }
+            Opened { stream: wanted.name, result }
         });
     }
 
-    /// Waits until a stream is open, and returns what was held for it.
-    pub(super) async fn opened(&mut self) -> Option<Vec<Item<Message>>> {
+    /// Waits until a stream is open: what waits for it can be sent.
+    pub(super) async fn opened(&mut self) -> Option<()> {
         while let Some(joined) = self.opening.join_next().await {
-            let Ok(Opened { wanted, destination, result }) = joined else { continue };
+            let Ok(Opened { stream, result }) = joined else { continue };
+            let Some(lane) = self.lanes.get_mut(&stream) else { continue };
             match result {
                 Ok(()) => {
-                    let held = self.held.remove(&wanted.name).into_iter().flatten();
-                    return Some(held.map(|held| held.item).collect());
+                    lane.opened();
+                    return Some(());
                 }
-                Err(BrokerError::Unavailable { .. }) if self.is_wanted(&wanted.name) => {
-                    self.open(wanted, destination, PAUSE);
+                Err(BrokerError::Unavailable { .. }) if lane.is_wanted() => {
+                    lane.is_in_trouble(Instant::now());
+                    self.reopen(&stream);
                 }
                 Err(error) => {
-                    for held in self.held.remove(&wanted.name).into_iter().flatten() {
-                        self.node.outbox.answer(held.item.number, Err(error.clone()));
+                    let held = self.lanes.remove(&stream);
+                    for item in held.iter().flat_map(Lane::items) {
+                        self.node.outbox.answer(item.number, Err(error.clone()));
                     }
                 }
             }
@@ -90,20 +101,103 @@ impl Holding {
         None
     }
 
-    fn is_wanted(&self, name: &str) -> bool {
-        self.held.get(name).is_some_and(|held| !held.is_empty())
+    /// Looks for a stream that takes nothing.
+    fn reopen(&mut self, stream: &str) {
+        self.streams.forget(stream);
+        let Some(lane) = self.lanes.get(stream) else { return };
+        let destination = lane.items().next().map(|item| item.what.destination().clone());
+        match destination {
+            Some(destination) => self.open(lane.wanted.clone(), destination, PAUSE),
+            // The next message opens it.
+            None => drop(self.lanes.remove(stream)),
+        }
     }
 
-    /// Gives up what was held for too long.
-    pub(super) fn expire(&mut self, now: Instant) {
-        let is_old = |held: &Held| now.saturating_duration_since(held.since) >= TIME;
-        for held in self.held.values_mut() {
-            while held.front().is_some_and(is_old)
-                && let Some(held) = held.pop_front()
-            {
-                let unavailable = BrokerError::Unavailable { engine: ENGINE };
-                self.node.outbox.answer(held.item.number, Err(unavailable));
+    /// What JetStream says to a message that was sent to its stream.
+    pub(super) fn confirmed(&mut self, number: u64, confirmation: Confirmation) {
+        let Some((stream, lane)) = self.lanes.iter_mut().find(|(_, lane)| lane.has(number)) else {
+            return;
+        };
+        match confirmation {
+            Confirmation::Kept => {
+                let Some(item) = lane.confirmed(number) else { return };
+                let overtaken = lane.overtake(&item);
+                self.node.outbox.answer(number, Ok(()));
+                self.give_up(overtaken);
             }
+            Confirmation::Refused(reason) => {
+                let Some(item) = lane.confirmed(number) else { return };
+                let answer = Err(refused(item.what.destination(), reason));
+                self.node.outbox.answer(number, answer);
+            }
+            // That it did not take what is to be sent again anyway is known.
+            Confirmation::NotNow if lane.is_sent(number) => {
+                let stream = stream.clone();
+                self.failed(&stream);
+            }
+            Confirmation::NotNow => {}
+        }
+    }
+
+    /// A stream takes nothing for the moment.
+    fn failed(&mut self, stream: &str) {
+        let Some(lane) = self.lanes.get_mut(stream) else { return };
+        let overtaken = lane.failed(Instant::now());
+        self.give_up(overtaken);
+        self.reopen(stream);
+    }
+
+    /// A message is answered already.
+    pub(super) fn take(&mut self, number: u64) {
+        self.lanes.values_mut().find_map(|lane| lane.take(number));
+    }
+
+    /// Refuses what JetStream will not confirm, since it was not permitted.
+    pub(super) fn refuse_denied(&mut self, denied: &[String]) {
+        if denied.is_empty() {
+            return;
+        }
+        let mut refused = Vec::new();
+        for item in self.lanes.values().flat_map(Lane::items) {
+            let destination = item.what.destination();
+            let subject = || vec![self.node.subject_to_publish(destination)];
+            if let Err(error) = judge(denied, "Publish", destination, subject) {
+                refused.push((item.number, error));
+            }
+        }
+        for (number, error) in refused {
+            self.take(number);
+            self.node.outbox.answer(number, Err(error));
+        }
+    }
+
+    /// Sees whether streams answer, and gives up what has waited for too long.
+    pub(super) fn look(&mut self) {
+        let now = Instant::now();
+        let silent = self.lanes.iter().filter(|(_, lane)| lane.is_unanswered(now));
+        let silent: Vec<_> = silent.map(|(stream, _)| stream.clone()).collect();
+        for stream in silent {
+            self.failed(&stream);
+        }
+        let expired = self.lanes.values_mut().flat_map(|lane| lane.expire(now)).collect();
+        self.give_up(expired);
+    }
+
+    /// Whether a stream takes nothing for so long that another server might do better.
+    pub(super) fn is_stuck(&self) -> bool {
+        let now = Instant::now();
+        self.lanes.values().any(|lane| lane.trouble(now) > STUCK)
+    }
+
+    /// The connection is lost. What was sent is sent again over the next one, in order; so what was
+    /// overtaken is not.
+    pub(super) fn lost(&self) {
+        self.give_up(self.lanes.values().flat_map(Lane::overtaken).collect());
+    }
+
+    fn give_up(&self, numbers: Vec<u64>) {
+        for number in numbers {
+            self.node.outbox.answer(number, Err(BrokerError::Unavailable { engine: ENGINE }));
         }
     }
 }

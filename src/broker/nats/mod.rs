@@ -5,6 +5,7 @@ mod course;
 mod doubt;
 mod filling;
 mod holding;
+mod lane;
 mod link;
 mod listener;
 mod listeners;
@@ -16,6 +17,7 @@ mod stream;
 mod streams;
 mod subject;
 mod task;
+mod temporary;
 
 use std::sync::Arc;
 use std::time::Instant;

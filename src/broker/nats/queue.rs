@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{Client, StatusCode, Subject, Subscriber, jetstream};
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::super::engine::{Backoff, Settled};
 use super::super::{BrokerError, Destination, Message};
@@ -87,11 +87,22 @@ pub(super) async fn consume(
         node.upstreams.stopped(&destination);
         return;
     };
-    let source = match open(&node, &streams, &destination).await {
-        Ok(source) => source,
-        Err(error) => {
-            node.refuse_queue(&destination, &error);
-            return;
+    let mut backoff = Backoff::new();
+    let source = loop {
+        match open(&node, &streams, &destination).await {
+            Ok(source) => break source,
+            // Who is new waits for it for a bounded time, who was there before for as long as it takes.
+            Err(BrokerError::Unavailable { .. }) if node.upstreams.is_wanted(&destination) => {
+                sleep(backoff.delay()).await;
+            }
+            Err(BrokerError::Unavailable { .. }) => {
+                end(&node, &local, &destination);
+                return;
+            }
+            Err(error) => {
+                node.refuse_queue(&destination, &error);
+                return;
+            }
         }
     };
     let inbox = client.new_inbox();
@@ -114,14 +125,17 @@ pub(super) async fn consume(
         last: 0,
     };
     match queue.run().await {
-        Ok(()) => {
-            queue.local.consumers.lost();
-            node.forget_if_empty(&queue.destination);
-            node.upstreams.stopped(&queue.destination);
-        }
+        Ok(()) => end(&node, &queue.local, &queue.destination),
         Err(Ended::Refused(error)) => node.refuse_queue(&queue.destination, &error),
         Err(Ended::Lost) => {}
     }
+}
+
+/// Nobody consumes from a queue here any more.
+fn end(node: &Node, local: &Local, queue: &Destination) {
+    local.consumers.lost();
+    node.forget_if_empty(queue);
+    node.upstreams.stopped(queue);
 }
 
 /// Finds what hands out the messages of a queue, or makes it.
@@ -276,7 +290,8 @@ impl Queue {
             }
             Err(error) => {
                 let since = self.trouble.as_ref().map(|trouble| trouble.since);
-                if since.is_some_and(|since| since.elapsed() > SOUGHT) {
+                let passes = matches!(error, BrokerError::Unavailable { .. });
+                if !passes && since.is_some_and(|since| since.elapsed() > SOUGHT) {
                     return Err(Ended::Refused(error));
                 }
                 self.is_in_trouble();

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::super::{BrokerError, Destination};
 use super::node::ENGINE;
-use super::stream::{PATIENCE, answer, refused};
+use super::stream::{PATIENCE, answer};
 
 /// Reads what a stream keeps on a subject, perhaps one with wildcards, from a place to what was its end
 /// when it began, or a little further.
@@ -75,7 +75,7 @@ impl Reader {
         // Where fewer come than there were, some have become too old meanwhile, or the connection is
         // lost.
         while let Some(next) = timeout(PATIENCE, messages.next()).await.map_err(|_| UNAVAILABLE)? {
-            let next = next.map_err(|error| refused(&self.destination, error.to_string()))?;
+            let next = next.map_err(|_| UNAVAILABLE)?;
             read.extend(Kept::of(next));
         }
         self.left = self.left.saturating_sub(read.len() as u64);

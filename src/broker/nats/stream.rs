@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use super::super::{BrokerError, Destination, Retention};
 use super::node::{ENGINE, Node};
 use super::subject::{Subjects, name};
+use super::temporary::Failure;
 
 /// How long JetStream may take for one request.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -132,14 +133,14 @@ pub(super) fn check_name(queue: &Destination) -> Result<(), BrokerError> {
 }
 
 /// Waits for what JetStream says to a request about a destination.
-pub(super) async fn answer<T, E: std::fmt::Display>(
+pub(super) async fn answer<T, E: Failure>(
     destination: &Destination,
     request: impl Future<Output = Result<T, E>>,
 ) -> Result<T, BrokerError> {
     match timeout(PATIENCE, request).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(refused(destination, error.to_string())),
-        Err(_) => Err(BrokerError::Unavailable { engine: ENGINE }),
+        Ok(Err(error)) if !error.is_temporary() => Err(refused(destination, error.to_string())),
+        _ => Err(BrokerError::Unavailable { engine: ENGINE }),
     }
 }
 

@@ -42,10 +42,6 @@ impl Streams {
         cell.get_or_try_init(|| Box::pin(self.find_or_make(wanted, destination))).await.cloned()
     }
 
-    pub(super) fn is_open(&self, name: &str) -> bool {
-        self.opened.lock().get(name).is_some_and(|cell| cell.initialized())
-    }
-
     /// The next one that needs a stream finds it again: it may be another one.
     pub(super) fn forget(&self, name: &str) {
         self.opened.lock().remove(name);

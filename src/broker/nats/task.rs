@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,14 @@ use super::super::engine::{Backoff, Change, Item};
 use super::super::{BrokerError, Destination, Message};
 use super::address::Address;
 use super::holding::Holding;
+use super::lane::UNCONFIRMED;
 use super::link::{Link, judge};
 use super::listeners::{Courses, Listeners};
 use super::message::{self, Origin};
 use super::node::{ENGINE, Node};
 use super::queue::consume;
-use super::stream::refused;
 use super::streams::Streams;
+use super::temporary::Confirmation;
 
 /// What a node is doing at NATS: the one task that talks to it, over one connection after the other.
 pub(super) struct Task {
@@ -42,8 +43,6 @@ struct Exchange<'a> {
     holding: Holding,
     /// The queues that have consumers here.
     queues: JoinSet<()>,
-    /// What JetStream has not confirmed, and since when.
-    unconfirmed: BTreeMap<u64, (Instant, Destination)>,
 }
 
 /// What was sent, and is done when the server answers the question behind it: one round trip for
@@ -51,7 +50,7 @@ struct Exchange<'a> {
 struct Round {
     number: u64,
     asked: Instant,
-    published: Vec<(u64, Destination)>,
+    published: Vec<Published>,
     /// What was subscribed to.
     listening: Vec<Destination>,
     /// What was subscribed to in the round before. It is confirmed by this one, since the client may
@@ -59,14 +58,19 @@ struct Round {
     confirmed: Vec<Destination>,
 }
 
+/// A message that was sent.
+struct Published {
+    number: u64,
+    destination: Destination,
+    /// Whether JetStream is to confirm it.
+    is_kept: bool,
+}
+
 /// The connection is lost, or as good as lost.
 struct Lost;
 
 /// The most that shares a round.
 const ROUND: usize = 512;
-
-/// The most that JetStream has not confirmed: what is more waits, so that JetStream can keep up.
-const UNCONFIRMED: usize = 4_096;
 
 /// How long the server may take to answer or to accept what is sent. One that hangs is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -139,7 +143,6 @@ impl<'a> Exchange<'a> {
             last_round: 0,
             next: Round::new(),
             queues: JoinSet::new(),
-            unconfirmed: BTreeMap::new(),
         }
     }
 
@@ -149,6 +152,7 @@ impl<'a> Exchange<'a> {
             () = lost => {}
             Err(Lost) = self.exchange() => {}
         }
+        self.holding.lost();
         self.queues.shutdown().await;
         self.task.node.queues_lost();
         self.listeners.lost().await;
@@ -164,17 +168,17 @@ impl<'a> Exchange<'a> {
                 change = node.upstreams.change() => {
                     in_time(self.round(Some(change), None)).await?;
                 }
-                item = node.outbox.next(), if self.unconfirmed.len() < UNCONFIRMED => {
+                item = node.outbox.next(), if self.holding.unconfirmed() < UNCONFIRMED => {
                     in_time(self.round(None, Some(item))).await?;
                 }
                 answer = self.link.answers.next() => {
                     in_time(self.answered(&answer.ok_or(Lost)?.payload)).await?;
                 }
                 confirmation = self.link.confirmations.next() => {
-                    self.confirmed(&confirmation.ok_or(Lost)?)?;
+                    in_time(self.confirmed(&confirmation.ok_or(Lost)?)).await?;
                 }
                 Some(_) = self.queues.join_next() => {}
-                Some(held) = self.holding.opened() => in_time(self.publish_held(held)).await?,
+                Some(()) = self.holding.opened() => in_time(self.publish_held()).await?,
                 Some(ready) = self.listeners.ready() => {
                     self.listeners.is_ready(ready, &mut self.task.courses);
                 }
@@ -200,7 +204,7 @@ impl<'a> Exchange<'a> {
             while let Some(change) = node.upstreams.try_change() {
                 self.change(change).await?;
             }
-            let may_send = self.unconfirmed.len() < UNCONFIRMED;
+            let may_send = self.holding.unconfirmed() < UNCONFIRMED;
             let next = || may_send.then(|| node.outbox.try_next()).flatten();
             let Some(it) = item.take().or_else(next) else { break };
             self.publish(it).await?;
@@ -237,25 +241,31 @@ impl<'a> Exchange<'a> {
 
     async fn publish(&mut self, item: Item<Message>) -> Result<(), Lost> {
         let node = Arc::clone(&self.task.node);
-        let item = match node.stream_to_publish(item.what.destination()) {
-            Some(stream) => self.holding.hold(stream, item),
-            None => Some(item),
-        };
-        match item {
-            Some(item) => self.send(item).await,
-            None => Ok(()),
+        match node.stream_to_publish(item.what.destination()) {
+            Some(stream) => {
+                self.holding.push(stream, item);
+                self.send_held().await
+            }
+            None => self.send(item, false).await,
         }
     }
 
-    /// Publishes what was held until its stream was open.
-    async fn publish_held(&mut self, held: Vec<Item<Message>>) -> Result<(), Lost> {
-        for item in held {
-            self.send(item).await?;
+    /// Publishes what its streams may have now.
+    async fn send_held(&mut self) -> Result<(), Lost> {
+        while let Some(item) = self.holding.next() {
+            self.send(item, true).await?;
         }
-        self.ask().await
+        Ok(())
     }
 
-    async fn send(&mut self, item: Item<Message>) -> Result<(), Lost> {
+    /// As [`send_held`](Self::send_held), in a round of its own.
+    async fn publish_held(&mut self) -> Result<(), Lost> {
+        self.send_held().await?;
+        if self.next.published.is_empty() { Ok(()) } else { self.ask().await }
+    }
+
+    /// Publishes a message; whether JetStream is to confirm it is said.
+    async fn send(&mut self, item: Item<Message>, is_kept: bool) -> Result<(), Lost> {
         let Item { number, what: message, .. } = item;
         let node = Arc::clone(&self.task.node);
         let destination = message.destination();
@@ -263,9 +273,8 @@ impl<'a> Exchange<'a> {
         let payload = Bytes::copy_from_slice(message.body());
         let client = self.link.client.clone();
         let subject = node.subject_to_publish(destination);
-        self.next.published.push((number, destination.clone()));
-        let sent = if node.stream_to_publish(destination).is_some() {
-            self.unconfirmed.insert(number, (Instant::now(), destination.clone()));
+        self.next.published.push(Published { number, destination: destination.clone(), is_kept });
+        let sent = if is_kept {
             let confirmation = self.link.confirmation(number);
             client.publish_with_reply_and_headers(subject, confirmation, headers, payload).await
         } else {
@@ -274,33 +283,30 @@ impl<'a> Exchange<'a> {
         match sent {
             Ok(()) => {}
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                self.unconfirmed.remove(&number);
-                let answer = BrokerError::TooLarge {
+                let error = BrokerError::TooLarge {
                     destination: destination.to_string(),
                     limit: client.max_payload(),
                 };
                 // That it stands in the round does no harm: it is answered now.
-                self.task.node.outbox.answer(number, Err(answer));
+                self.refuse(number, error);
             }
             Err(_) => return Err(Lost),
         }
         Ok(())
     }
 
+    fn refuse(&mut self, number: u64, error: BrokerError) {
+        self.holding.take(number);
+        self.task.node.outbox.answer(number, Err(error));
+    }
+
     /// What JetStream says to a message that it is to keep.
-    fn confirmed(&mut self, confirmation: &async_nats::Message) -> Result<(), Lost> {
+    async fn confirmed(&mut self, confirmation: &async_nats::Message) -> Result<(), Lost> {
         let number = confirmation.subject.rsplit('.').next().and_then(|it| it.parse().ok());
         let Some(number) = number else { return Ok(()) };
-        let Some((_, destination)) = self.unconfirmed.remove(&number) else { return Ok(()) };
-        let text = String::from_utf8_lossy(&confirmation.payload);
-        let answer = match confirmation.status {
-            // The stream was there: it is sent again as soon as there is one.
-            Some(_) => return Err(Lost),
-            None if text.contains("\"error\"") => Err(refused(&destination, text.into_owned())),
-            None => Ok(()),
-        };
-        self.task.node.outbox.answer(number, answer);
-        Ok(())
+        let said = Confirmation::read(confirmation.status, &confirmation.payload);
+        self.holding.confirmed(number, said);
+        self.send_held().await
     }
 
     async fn ask(&mut self) -> Result<(), Lost> {
@@ -318,13 +324,13 @@ impl<'a> Exchange<'a> {
         while self.rounds.front().is_some_and(|round| round.number <= number)
             && let Some(round) = self.rounds.pop_front()
         {
-            for (published, destination) in round.published {
+            for Published { number, destination, is_kept } in round.published {
                 let subjects = || vec![self.task.node.subject_to_publish(&destination)];
-                let answer = judge(&denied, "Publish", &destination, subjects);
-                // What JetStream keeps it confirms itself.
-                if answer.is_err() || !self.unconfirmed.contains_key(&published) {
-                    self.unconfirmed.remove(&published);
-                    self.task.node.outbox.answer(published, answer);
+                match judge(&denied, "Publish", &destination, subjects) {
+                    Err(error) => self.refuse(number, error),
+                    // What JetStream keeps it confirms itself.
+                    Ok(()) if is_kept => {}
+                    Ok(()) => self.task.node.outbox.answer(number, Ok(())),
                 }
             }
             self.next.confirmed.extend(round.listening);
@@ -341,29 +347,16 @@ impl<'a> Exchange<'a> {
         if self.next.confirmed.is_empty() { Ok(()) } else { self.ask().await }
     }
 
-    /// Refuses what JetStream will not confirm, since it was not permitted.
-    fn refuse_denied(&mut self) {
-        let (denied, node) = (self.link.denied(), Arc::clone(&self.task.node));
-        self.unconfirmed.retain(|number, (_, destination)| {
-            let subject = || vec![node.subject_to_publish(destination)];
-            let judged = judge(&denied, "Publish", destination, subject);
-            let permitted = judged.is_ok();
-            if !permitted {
-                node.outbox.answer(*number, judged);
-            }
-            permitted
-        });
-    }
-
     /// Sees whether the server still answers.
     async fn look(&mut self) -> Result<(), Lost> {
         self.task.node.upstreams.expire(ENGINE, Instant::now());
-        self.refuse_denied();
-        self.holding.expire(Instant::now());
-        let unconfirmed = self.unconfirmed.values().next();
-        if unconfirmed.is_some_and(|(sent, _)| sent.elapsed() > PATIENCE) {
+        self.holding.refuse_denied(&self.link.denied());
+        self.holding.look();
+        // There may be another server that does better.
+        if self.holding.is_stuck() && self.task.address.servers.len() > 1 {
             return Err(Lost);
         }
+        self.publish_held().await?;
         match self.rounds.front() {
             Some(oldest) if oldest.asked.elapsed() > PATIENCE => Err(Lost),
             Some(_) => Ok(()),
