@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod engine;
 mod faults;
+mod held;
 mod history;
 #[path = "../listener.rs"]
 mod listener;
