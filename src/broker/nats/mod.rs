@@ -56,7 +56,9 @@ use task::Task;
 /// - While NATS cannot be reached, what is published waits, at most 64 MiB of it and 10 seconds, and
 ///   is then [refused](BrokerError::Unavailable); so is a subscription. Messages that others publish
 ///   meanwhile are lost to this node, unless they are kept: the next one that each subscriber gets says
-///   so ([`gap`]). What the node publishes again comes once.
+///   so ([`gap`]). What the node publishes again comes once. What JetStream does not take for the
+///   moment, since a leader is elected or there is too little room, waits as well, and nothing else
+///   waits for it.
 /// - A queue is a subject of a stream, `stompbox-queues`, and has a consumer there, from which each
 ///   node takes as many messages as its own consumers have credit for. A message is gone when it was
 ///   acknowledged; a SEND is complete when the stream has it. What a node that is gone had not settled
