@@ -22,6 +22,7 @@ mod temporary;
 use std::sync::Arc;
 use std::time::Instant;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::rustls::crypto::ring;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -318,12 +319,19 @@ impl Broker for NatsBroker {
     }
 }
 
+/// How often JetStream is asked whether it is there: it may have much to do, or begin itself.
+const ATTEMPTS: usize = 5;
+
 /// Whether NATS has JetStream for this login.
 async fn has_jetstream(link: &Link) -> Result<bool, async_nats::Error> {
-    match streams::are_there(&link.client).await {
-        // It does not answer to who may not ask.
-        Err(_) if !link.denied().is_empty() => Ok(false),
-        answer => Ok(answer?),
+    let mut more = 1..ATTEMPTS;
+    loop {
+        match streams::are_there(&link.client).await {
+            // It does not answer to who may not ask.
+            Err(_) if !link.denied().is_empty() => return Ok(false),
+            Err(error) if error.kind() == RequestErrorKind::TimedOut && more.next().is_some() => {}
+            answer => return Ok(answer?),
+        }
     }
 }
 
