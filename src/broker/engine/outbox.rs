@@ -334,6 +334,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_up_makes_room() {
+        let (outbox, now) = (outbox(), Instant::now());
+        let longest = Duration::from_secs(30);
+        let mut never = outbox.push("a", 10, now);
+        let sent = outbox.try_next().unwrap();
+        assert_eq!(outbox.push("b", 10, now).take_ready(), Some(Err(AWAY)));
+        outbox.give_up_unanswered(now + longest, longest);
+        assert_eq!(never.take_ready(), Some(Err(AWAY)));
+        let mut taken = outbox.push("b", 10, now + longest);
+        // The engine confirms it after all.
+        outbox.answer(sent.number, Ok(()));
+        assert_eq!((taken.take_ready(), outbox.bytes()), (None, 10));
+        assert_eq!(outbox.try_next().map(|item| item.what), Some("b"));
+    }
+
+    #[test]
     fn what_is_kept_is_bounded_too() {
         let (outbox, now) = (outbox(), Instant::now());
         drop(outbox.push("a", 10, now));

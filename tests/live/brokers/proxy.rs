@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -10,6 +11,7 @@ pub(crate) struct Proxy {
     /// That of the engine, by the proxy.
     pub(crate) url: String,
     is_cut: Arc<watch::Sender<bool>>,
+    is_held: Arc<watch::Sender<bool>>,
     /// How many connections it has not taken.
     refused: Arc<watch::Sender<usize>>,
 }
@@ -30,25 +32,31 @@ impl Proxy {
         let address = listener.local_addr().expect("an address");
         let engine = rest[host..rest.len() - path.len()].to_owned();
         let is_cut = Arc::new(watch::channel(false).0);
+        let is_held = Arc::new(watch::channel(false).0);
         let refused = Arc::new(watch::channel(0).0);
-        let (cut, not_taken) = (Arc::clone(&is_cut), Arc::clone(&refused));
+        let (cut, held) = (Arc::clone(&is_cut), Arc::clone(&is_held));
+        let not_taken = Arc::clone(&refused);
         tokio::spawn(async move {
             while let Ok((mut node, _)) = listener.accept().await {
-                let (engine, mut cut) = (engine.clone(), cut.subscribe());
+                let (engine, mut cut, held) = (engine.clone(), cut.subscribe(), held.subscribe());
                 if *cut.borrow() {
                     not_taken.send_modify(|count| *count += 1);
                     continue;
                 }
                 tokio::spawn(async move {
                     let mut engine = TcpStream::connect(engine).await.expect("an engine");
+                    let ((asks, is_told), (says, hears)) = (node.split(), engine.split());
+                    let both = async {
+                        tokio::join!(copy(asks, hears, None), copy(says, is_told, Some(held)));
+                    };
                     tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut node, &mut engine) => {}
+                        () = both => {}
                         _ = cut.wait_for(|cut| *cut) => {}
                     }
                 });
             }
         });
-        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut, refused }
+        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut, is_held, refused }
     }
 
     /// Ends all connections, and takes no other ones.
@@ -70,4 +78,32 @@ impl Proxy {
     pub(crate) fn mend(&self) {
         self.is_cut.send_replace(false);
     }
+
+    /// Keeps back what the engine says, for the moment.
+    pub(crate) fn hold(&self) {
+        self.is_held.send_replace(true);
+    }
+
+    /// Tells what the engine has said.
+    pub(crate) fn release(&self) {
+        self.is_held.send_replace(false);
+    }
+}
+
+/// Copies to the end, except while it is held.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut held: Option<watch::Receiver<bool>>,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if let Some(held) = &mut held {
+            drop(held.wait_for(|held| !held).await);
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            break;
+        }
+    }
+    drop(to.shutdown().await);
 }

@@ -8,7 +8,8 @@ use stompbox::broker::BrokerError;
 use stompbox::testkit::{Mailbox, Received};
 
 use crate::engine::Engine;
-use crate::node::{Node, bodies, until};
+use crate::node::{Node, PATIENCE, bodies, until};
+use crate::proxy::Proxy;
 
 const TOPIC: &str = "/topic/room/1";
 const QUEUE: &str = "/queue/work";
@@ -155,14 +156,72 @@ async fn what_an_engine_does_not_confirm_is_refused_in_time() {
     node.subscribe(TOPIC, &mailbox).await;
     node.publish(TOPIC, "before").await;
     tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.0001"]));
-    let refused = node.answer(node.send(QUEUE, "never")).await;
-    assert!(matches!(refused, Err(BrokerError::Unavailable { .. })), "{refused:?}");
+    let mut never = vec![node.send(QUEUE, "never")];
+    until_blocked(&engine).await;
+    // As many as there is room for, the first of them on its way already.
+    loop {
+        let mut outcome = node.send(QUEUE, vec![0; 8 << 20]);
+        if outcome.take_ready().is_some() {
+            break;
+        }
+        never.push(outcome);
+    }
+    assert!(never.len() > 5, "{} are taken", never.len());
+    for outcome in never {
+        let refused = node.answer(outcome).await;
+        assert!(matches!(refused, Err(BrokerError::Unavailable { .. })), "{refused:?}");
+    }
     assert_eq!(node.broker.outgoing_bytes(), 0);
+    let mut after = node.send(TOPIC, "after");
+    assert!(after.take_ready().is_none(), "there is room");
     tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.6"]));
-    node.publish(TOPIC, "after").await;
+    node.answer(after).await.expect("published");
     let came = until(&mailbox, "after").await;
     assert_eq!(bodies(&came), ["before", "after"]);
     assert!(!came.iter().any(|it| it.gap), "the connection was lost");
+}
+
+/// What it says is late: the node is about to send another message by then, which is not taken.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn what_an_engine_confirms_is_told_while_nobody_may_publish() {
+    let engine = Engine::start("confirms");
+    let proxy = Proxy::start(&engine.url).await;
+    let node = Node::start(&proxy.url).await;
+    node.publish(QUEUE, "before").await;
+    proxy.hold();
+    let confirmed = node.send(QUEUE, "confirmed");
+    until_messages(&engine, 2).await;
+    tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.0001"]));
+    // More than all sockets on the way take.
+    let mut waits = node.send(TOPIC, vec![0; 40 << 20]);
+    until_blocked(&engine).await;
+    proxy.release();
+    node.answer(confirmed).await.expect("confirmed");
+    assert!(waits.take_ready().is_none(), "nobody may publish");
+    tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.6"]));
+    node.answer(waits).await.expect("published");
+}
+
+/// Waits until an engine reads no more from who publishes.
+async fn until_blocked(engine: &Engine) {
+    until_says(engine, &["list_connections", "state"], "blocked").await;
+}
+
+/// Waits until there are so many messages in the queue.
+async fn until_messages(engine: &Engine, count: usize) {
+    until_says(engine, &["list_queues", "--vhost", "127.0.0.1", "messages"], &count.to_string())
+        .await;
+}
+
+/// Waits until what it is asked for says this in a line.
+async fn until_says(engine: &Engine, question: &[&str], line: &str) {
+    let said = async {
+        while !tokio::task::block_in_place(|| engine.ctl(question)).lines().any(|it| it == line) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, said).await.expect("it says so");
 }
 
 /// What it is full of is taken out all the same.
