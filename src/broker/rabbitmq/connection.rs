@@ -11,7 +11,7 @@ use super::queues::Queues;
 use super::shared::Shared;
 use super::topics::Topics;
 
-/// How long RabbitMQ may take to answer a connection, or its end.
+/// How long RabbitMQ may take to answer a connection, or what is asked over it first.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often RabbitMQ and this node say that they are there (AMQP 0-9-1, 4.2.7), unless the URL says
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const HEART_BEAT: Duration = Duration::from_secs(10);
 
 /// A connection that lasted so long was a good one: the next attempt is made at once.
-const LASTED: Duration = Duration::from_secs(10);
+pub(super) const LASTED: Duration = Duration::from_secs(10);
 
 /// How long what is published waits, at the least, before it is looked for what has waited too long.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
@@ -49,8 +49,14 @@ pub(super) async fn connect_to_publish(shared: &Shared) -> lapin::Result<Connect
 async fn connect_as(shared: &Shared, name: &str) -> lapin::Result<Connection> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(shared.uri.clone(), properties);
-    let connected = tokio::time::timeout(PATIENCE, connecting).await;
-    connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    in_time(connecting).await
+}
+
+/// Waits for an answer of RabbitMQ, but not for ever: lapin may not notice that it is asked over a
+/// connection that is lost in that moment.
+pub(super) async fn in_time<T>(answer: impl Future<Output = lapin::Result<T>>) -> lapin::Result<T> {
+    let answered = tokio::time::timeout(PATIENCE, answer).await;
+    answered.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
 /// Works with these connections, and then with others, for as long as it is polled.
@@ -86,8 +92,12 @@ async fn stay_connected(shared: &Shared, first: Connections) {
 async fn work(shared: &Shared, Connections { publishing, listening }: &mut Connections) {
     shared.forget_unwanted();
     let listening = &*listening;
-    let Ok(publishing) = Publishing::begin(shared, publishing, listening).await else { return };
-    let Ok(topics) = Topics::begin(shared, listening, publishing.marking()).await else { return };
+    let begun = async {
+        let publishing = Publishing::begin(shared, publishing, listening).await?;
+        let topics = Topics::begin(shared, listening, publishing.marking()).await?;
+        Ok((publishing, topics))
+    };
+    let Ok((publishing, topics)) = in_time(begun).await else { return };
     tokio::select! {
         () = publishing.run() => {}
         () = topics.run() => {}

@@ -2,6 +2,7 @@
 
 mod address;
 mod connection;
+mod declaring;
 mod exchanges;
 mod gaps;
 mod granted;
@@ -9,8 +10,11 @@ mod private_queue;
 mod properties;
 mod publishing;
 mod queues;
+mod returned;
 mod shared;
+mod suspicion;
 mod topics;
+mod unconfirmed;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +23,7 @@ use lapin::uri::AMQPUri;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use super::engine::{self, Outbox, OutboxLimits, Upstreams};
+use super::engine;
 use super::url::redacted;
 use super::{
     Broker, BrokerError, BrokerOptions, Capabilities, Capability, ConnectError, Destination, Host,
@@ -28,7 +32,7 @@ use super::{
 };
 
 use address::{Address, ENGINE, TEMPORARY};
-use shared::{Audience, Sending, Shared};
+use shared::{Sending, Shared};
 
 /// The broker over RabbitMQ: topics, queues and exchanges where RabbitMQ's own STOMP plugin has them,
 /// so that its clients and those of this crate meet.
@@ -81,16 +85,7 @@ impl RabbitMqBroker {
         }
         engine::check_rules(&options.rules, &[], ENGINE)?;
         let rules = Arc::new(options.rules);
-        let shared = Arc::new(Shared {
-            uri,
-            rules,
-            topics: Audience::default(),
-            exchanges: Audience::with_patterns_as_names(),
-            queues: Upstreams::default(),
-            consumers: <_>::default(),
-            outbox: Outbox::new(ENGINE, OutboxLimits::default()),
-            gaps: <_>::default(),
-        });
+        let shared = Arc::new(Shared::new(uri, rules));
         let connected = connection::connect(&shared).await;
         let connection = connected
             .map_err(|error| ConnectError::Engine { url: redacted(url), source: error.into() })?;

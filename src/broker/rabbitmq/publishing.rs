@@ -1,34 +1,30 @@
-use std::collections::HashSet;
-use std::future::ready;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
+use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
-};
-use lapin::protocol::{AMQPErrorKind, AMQPHardError};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind, ExchangeKind};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::super::engine::{Backoff, Item};
 use super::super::{BrokerError, Destination};
 use super::address::{Address, ENGINE, TOPICS, temporary_of};
-use super::connection;
+use super::connection::{self, in_time};
+use super::declaring::declare;
 use super::properties::properties_of;
+use super::returned::Returned;
 use super::shared::{Sending, Shared, UNANSWERED, refusal, refused_because};
+use super::suspicion::{Suspicion, Verdict};
+use super::unconfirmed::{Answer, Unconfirmed};
 
 /// How many messages may be unconfirmed.
 const UNCONFIRMED: usize = 4_096;
 
 /// How many queues and exchanges are remembered to be there.
 const KNOWN: usize = 10_000;
-
-/// How long a queue for replies that nobody consumes is kept, in milliseconds: one that was made for
-/// a client that has just gone.
-const UNUSED: i32 = 60_000;
 
 /// Takes what is published to RabbitMQ, all of it over one channel: so what one publisher sends to
 /// one destination arrives in its order.
@@ -45,30 +41,18 @@ pub(super) struct Publishing<'a> {
     asking: Option<Channel>,
     /// The queues and exchanges that are there.
     known: HashSet<Address>,
-    /// What was sent last over this channel, and the highest number that was.
-    last: Option<(u64, Destination)>,
-    highest: u64,
-    /// Up to this number there may be one that RabbitMQ refuses: each of them is sent alone.
-    suspected: u64,
+    suspicion: Suspicion,
+    returned: Returned,
+    /// What is to be sent again once nothing is unconfirmed: what is on its way behind it would come to
+    /// the queue before it.
+    again: BTreeMap<u64, Item<Sending>>,
+    /// Since when there is this connection, and how long to wait before the next one.
+    since: Instant,
+    backoff: Backoff,
 }
 
-/// What RabbitMQ said of a message.
-struct Answer {
-    item: Item<Sending>,
-    /// Whether it was returned before, and sent again.
-    returned: bool,
-    /// None in [time](UNANSWERED).
-    confirmation: Option<lapin::Result<Confirmation>>,
-}
-
-impl Answer {
-    /// Whether nothing is left to do but to tell the publisher.
-    fn is_taken(&self) -> bool {
-        matches!(self.confirmation, Some(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)))
-    }
-}
-
-type Unconfirmed = FuturesUnordered<BoxFuture<'static, Answer>>;
+/// What waits for the confirmation of a message that was sent, if it was.
+type Sent = Option<BoxFuture<'static, Answer>>;
 
 impl<'a> Publishing<'a> {
     pub(super) async fn begin(
@@ -87,9 +71,11 @@ impl<'a> Publishing<'a> {
             marking,
             asking: None,
             known,
-            last: None,
-            highest: 0,
-            suspected: 0,
+            suspicion: Suspicion::default(),
+            returned: Returned::default(),
+            again: BTreeMap::new(),
+            since: Instant::now(),
+            backoff: Backoff::new(),
         })
     }
 
@@ -100,82 +86,91 @@ impl<'a> Publishing<'a> {
 
     /// Works until the connection of those who listen is lost.
     pub(super) async fn run(mut self) {
-        let mut unconfirmed = Unconfirmed::new();
+        let (shared, mut unconfirmed) = (self.shared, Unconfirmed::default());
         loop {
-            let most = self.most_unconfirmed(unconfirmed.is_empty());
-            let worked = tokio::select! {
-                Some(answer) = unconfirmed.next() => self.answered(answer).await,
-                item = self.shared.outbox.next(), if unconfirmed.len() < most => {
-                    self.publish_beside(&mut unconfirmed, item).await
-                }
-            };
-            match worked {
-                Ok(Some(confirming)) => unconfirmed.push(confirming),
-                Ok(None) => {}
-                Err(error) => {
-                    unconfirmed.clear();
-                    if self.begin_anew(&error).await.is_err() {
-                        return;
+            let idle = unconfirmed.is_empty();
+            if idle {
+                self.returned.clear();
+            }
+            let worked = if let Some(answer) = unconfirmed.next_heard(&mut self.returned) {
+                self.answered(answer)
+            } else if idle && !self.again.is_empty() {
+                self.send_again(&mut unconfirmed).await
+            } else {
+                let has_room = unconfirmed.len() < self.most_unconfirmed(idle);
+                let (has_room, waits) = (has_room && self.again.is_empty(), unconfirmed.waits());
+                tokio::select! {
+                    () = unconfirmed.hear(&mut self.returned), if waits => Ok(()),
+                    item = shared.outbox.next(), if has_room => {
+                        self.publish_beside(&mut unconfirmed, item, false).await
                     }
                 }
+            };
+            if let Err(error) = worked {
+                unconfirmed.tell_taken(&shared.outbox, &self.returned);
+                unconfirmed.clear();
+                if !self.listening.status().connected() {
+                    return;
+                }
+                self.begin_anew(&error).await;
             }
         }
+    }
+
+    /// Sends in its order what was returned.
+    async fn send_again(&mut self, unconfirmed: &mut Unconfirmed) -> lapin::Result<()> {
+        while let Some((_, item)) = self.again.pop_first() {
+            self.publish_beside(unconfirmed, item, true).await?;
+        }
+        Ok(())
     }
 
     /// How many messages may be unconfirmed at present; none are if it is `idle`.
     fn most_unconfirmed(&mut self, idle: bool) -> usize {
-        if idle && self.highest >= self.suspected {
-            self.suspected = 0;
-        }
-        if self.suspected > 0 { 1 } else { UNCONFIRMED }
+        if self.suspicion.is_any(idle) { 1 } else { UNCONFIRMED }
     }
 
-    /// Goes on over another channel, and over another connection if it is gone. RabbitMQ refuses a
-    /// message by closing the channel, and does not say which one it was: so all that it has not
-    /// confirmed are sent again, each alone, and the one after which it closes the channel again is it.
-    ///
-    /// The connection may be gone because of that, too: what lapin writes to the channel after it has
-    /// agreed that it is closed has RabbitMQ close the connection.
-    async fn begin_anew(&mut self, error: &lapin::Error) -> lapin::Result<()> {
+    /// Goes on over another channel, and over another connection if it is gone or does not answer. What
+    /// is not confirmed is sent again, in its order.
+    async fn begin_anew(&mut self, error: &lapin::Error) {
         let connected = self.connection.status().connected();
-        if !self.listening.status().connected() {
-            return Err(error.clone());
+        let verdict = self.suspicion.judge(error, connected);
+        if let Verdict::Guilty(number, destination) = &verdict {
+            let refused = refusal(destination, error);
+            let refused =
+                refused.unwrap_or_else(|| refused_because(destination, error.to_string()));
+            self.shared.outbox.answer(*number, Err(refused));
         }
-        match self.last.take() {
-            Some((number, destination)) if self.suspected > 0 && is_answer(error) => {
-                let refused = refusal(&destination, error);
-                let refused =
-                    refused.unwrap_or_else(|| refused_because(&destination, error.to_string()));
-                self.shared.outbox.answer(number, Err(refused));
-            }
-            Some(_) if self.suspected == 0 => self.suspected = self.highest,
-            // The channel is closed whatever is sent, or before that.
-            _ if connected => return Err(error.clone()),
-            _ => {}
-        }
-        self.highest = 0;
+        self.returned.clear();
+        self.again.clear();
         self.known.clear();
         self.shared.outbox.lost();
-        if connected && let Ok(channel) = confirming(self.connection).await {
+        if connected
+            && verdict != Verdict::ConnectAnew
+            && let Ok(channel) = in_time(confirming(self.connection)).await
+        {
             self.channel = channel;
-            return Ok(());
+        } else {
+            self.connect_anew().await;
         }
-        self.connect_anew().await;
-        Ok(())
     }
 
     async fn connect_anew(&mut self) {
-        let mut backoff = Backoff::new();
+        if self.since.elapsed() > connection::LASTED {
+            self.backoff.reset();
+        }
         loop {
-            sleep(backoff.delay()).await;
+            sleep(self.backoff.delay()).await;
             let Ok(connection) = connection::connect_to_publish(self.shared).await else {
                 continue;
             };
-            let channels = tokio::try_join!(confirming(&connection), confirming(&connection));
-            if let Ok((channel, marking)) = channels {
+            let channels =
+                async { tokio::try_join!(confirming(&connection), confirming(&connection)) };
+            if let Ok((channel, marking)) = in_time(channels).await {
                 self.channel = channel;
                 self.marking.send_replace(marking);
                 *self.connection = connection;
+                self.since = Instant::now();
                 return;
             }
         }
@@ -187,29 +182,34 @@ impl<'a> Publishing<'a> {
         &mut self,
         unconfirmed: &mut Unconfirmed,
         item: Item<Sending>,
-    ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
-        let (shared, mut others) = (self.shared, Vec::new());
-        let mut publishing = pin!(self.publish(item, false));
-        let published = loop {
-            tokio::select! {
-                published = &mut publishing => break published,
-                Some(answer) = unconfirmed.next() => if answer.is_taken() {
-                    shared.outbox.answer(answer.item.number, Ok(()));
-                } else {
-                    others.push(answer);
+        returned_before: bool,
+    ) -> lapin::Result<()> {
+        let (shared, mut returned) = (self.shared, std::mem::take(&mut self.returned));
+        let published = {
+            let mut publishing = pin!(self.publish(item, returned_before));
+            loop {
+                let waits = unconfirmed.waits();
+                tokio::select! {
+                    published = &mut publishing => break published,
+                    () = unconfirmed.hear(&mut returned), if waits => {
+                        // Once it is published, there may be a return that is to be heard first.
+                        if let Some(published) = publishing.as_mut().now_or_never() {
+                            break published;
+                        }
+                        unconfirmed.tell_taken(&shared.outbox, &returned);
+                    }
                 }
             }
         };
-        unconfirmed.extend(others.into_iter().map(|other| ready(other).boxed()));
-        published
+        self.returned = returned;
+        if let Some(confirming) = published? {
+            unconfirmed.push(confirming);
+        }
+        Ok(())
     }
 
     /// Sends a message. Returns what waits for its confirmation, if it was not refused.
-    async fn publish(
-        &mut self,
-        item: Item<Sending>,
-        returned: bool,
-    ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
+    async fn publish(&mut self, item: Item<Sending>, returned: bool) -> lapin::Result<Sent> {
         if let Some(refused) = self.ensure(&item.what).await? {
             self.shared.outbox.answer(item.number, Err(refused));
             return Ok(None);
@@ -225,14 +225,12 @@ impl<'a> Publishing<'a> {
         };
         // What no queue takes comes back: without a queue it would be lost in spite of its RECEIPT. A
         // reply that comes too late is lost.
-        let mandatory =
-            exchange.as_str().is_empty() && !matches!(sending.address, Address::Temporary(_));
+        let mandatory = sending.needs_queue().is_some();
         let options = BasicPublishOptions { mandatory, ..<_>::default() };
         let properties = properties_of(&sending.message, sending.persistence(), item.again);
         self.ensure_replies(&properties).await?;
         let body = sending.message.body();
-        self.last = Some((item.number, sending.destination.clone()));
-        self.highest = self.highest.max(item.number);
+        self.suspicion.sent(item.number, &sending.destination);
         let confirming = self.channel.basic_publish(exchange, key, options, body, properties);
         let confirming = confirming.await?;
         Ok(Some(Box::pin(async move {
@@ -242,36 +240,29 @@ impl<'a> Publishing<'a> {
         })))
     }
 
-    async fn answered(
-        &mut self,
-        answer: Answer,
-    ) -> lapin::Result<Option<BoxFuture<'static, Answer>>> {
+    /// RabbitMQ has said what becomes of a message.
+    fn answered(&mut self, answer: Answer) -> lapin::Result<()> {
         let Answer { item, returned, confirmation } = answer;
-        let destination = item.what.destination.clone();
-        let Some(confirmation) = confirmation else {
-            self.shared
-                .outbox
-                .answer(item.number, Err(BrokerError::Unavailable { engine: ENGINE }));
-            return Ok(None);
-        };
-        let result = match confirmation? {
-            Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
-            // The queue was there, and somebody has deleted it.
-            Confirmation::Ack(Some(_))
-                if matches!(item.what.address, Address::Queue(_)) && !returned =>
-            {
-                self.known.remove(&item.what.address);
-                return self.publish(item, true).await;
+        let destination = &item.what.destination;
+        let result = match confirmation.transpose()? {
+            None => Err(BrokerError::Unavailable { engine: ENGINE }),
+            Some(Confirmation::Nack(_)) => {
+                Err(refused_because(destination, "it did not take the message".to_owned()))
             }
-            Confirmation::Ack(Some(message)) => {
-                Err(refused_because(&destination, message.reply_text.to_string()))
-            }
-            Confirmation::Nack(_) => {
-                Err(refused_because(&destination, "it did not take the message".to_owned()))
-            }
+            Some(Confirmation::NotRequested) => Ok(()),
+            Some(Confirmation::Ack(_)) => match self.returned.take(&item.what) {
+                None => Ok(()),
+                // The queue was there, and somebody has deleted it.
+                Some(_) if matches!(item.what.address, Address::Queue(_)) && !returned => {
+                    self.known.remove(&item.what.address);
+                    self.again.insert(item.number, item);
+                    return Ok(());
+                }
+                Some(reason) => Err(refused_because(destination, reason)),
+            },
         };
         self.shared.outbox.answer(item.number, result);
-        Ok(None)
+        Ok(())
     }
 
     /// Sees to it that the queue or the exchange is there. Returns why not.
@@ -311,24 +302,21 @@ impl<'a> Publishing<'a> {
         destination: &Destination,
         address: &Address,
     ) -> lapin::Result<Option<BrokerError>> {
+        match self.asked(address).await {
+            Ok(()) => Ok(None),
+            Err(error) => refusal(destination, &error).map(Some).ok_or(error),
+        }
+    }
+
+    async fn asked(&mut self, address: &Address) -> lapin::Result<()> {
         let channel = match self.asking.take() {
             Some(channel) => channel,
             None => self.listening.create_channel().await?,
         };
-        match declare(&channel, address).await {
-            Ok(()) => {
-                self.asking = Some(channel);
-                Ok(None)
-            }
-            Err(error) => refusal(destination, &error).map(Some).ok_or(error),
-        }
+        declare(&channel, address).await?;
+        self.asking = Some(channel);
+        Ok(())
     }
-}
-
-/// Whether RabbitMQ says this because of what was sent, not because somebody has it close connections.
-fn is_answer(error: &lapin::Error) -> bool {
-    let forced = AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED);
-    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() != forced)
 }
 
 /// A channel over which RabbitMQ confirms what it takes.
@@ -336,32 +324,4 @@ async fn confirming(connection: &Connection) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
-}
-
-/// Makes a queue as RabbitMQ's STOMP plugin does, or asks whether a queue or an exchange is there.
-pub(super) async fn declare(channel: &Channel, address: &Address) -> lapin::Result<()> {
-    let queue_with = async |name: &ShortString, options, arguments| {
-        channel.queue_declare(name.clone(), options, arguments).await.map(|_| ())
-    };
-    let queue = async |name, options| queue_with(name, options, FieldTable::default()).await;
-    match address {
-        Address::Topic(_) => Ok(()),
-        Address::Queue(name) => {
-            queue(name, QueueDeclareOptions { durable: true, ..<_>::default() }).await
-        }
-        Address::Temporary(name) => {
-            let mut arguments = FieldTable::default();
-            arguments.insert("x-expires".into(), AMQPValue::LongInt(UNUSED));
-            let options = QueueDeclareOptions { exclusive: true, ..<_>::default() };
-            queue_with(name, options, arguments).await
-        }
-        Address::ExistingQueue(name) | Address::ReplyQueue(name) => {
-            queue(name, QueueDeclareOptions { passive: true, ..<_>::default() }).await
-        }
-        Address::Exchange(name, _) => {
-            let options = ExchangeDeclareOptions { passive: true, ..<_>::default() };
-            let kind = ExchangeKind::default();
-            channel.exchange_declare(name.clone(), kind, options, FieldTable::default()).await
-        }
-    }
 }

@@ -15,9 +15,9 @@ use lapin::{Channel, Connection, Consumer, ErrorKind};
 use super::super::Destination;
 use super::super::engine::{Change, Consumers, Settled};
 use super::address::Address;
+use super::declaring::declare;
 use super::granted::Granted;
 use super::properties::{earlier_deliveries, message_of};
-use super::publishing::declare;
 use super::shared::{DeliveryTag, Shared, refusal};
 
 /// How long to wait before a queue that is refused for the moment is asked for again.

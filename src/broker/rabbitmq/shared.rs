@@ -2,12 +2,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lapin::types::ShortString;
 use lapin::uri::AMQPUri;
 use parking_lot::Mutex;
 
 use crate::frame::SharedMessage;
 
-use super::super::engine::{Consumers, Outbox, Upstreams};
+use super::super::engine::{Consumers, Outbox, OutboxLimits, Upstreams};
 use super::super::{
     BrokerError, Destination, DestinationRules, Outcome, Router, Settle, Subscriber, SubscriberId,
     Turn,
@@ -82,6 +83,16 @@ impl Audience {
 }
 
 impl Sending {
+    /// The queue without which it would be lost. A reply that comes too late may be.
+    pub(super) fn needs_queue(&self) -> Option<&ShortString> {
+        match &self.address {
+            Address::Queue(name) | Address::ExistingQueue(name) | Address::ReplyQueue(name) => {
+                Some(name)
+            }
+            Address::Topic(_) | Address::Exchange(..) | Address::Temporary(_) => None,
+        }
+    }
+
     pub(super) fn persistence(&self) -> Persistence {
         match self.address {
             Address::Topic(_) | Address::Exchange(..) | Address::Temporary(_) => Persistence::If,
@@ -93,6 +104,19 @@ impl Sending {
 }
 
 impl Shared {
+    pub(super) fn new(uri: AMQPUri, rules: Arc<DestinationRules>) -> Self {
+        Self {
+            uri,
+            rules,
+            topics: Audience::default(),
+            exchanges: Audience::with_patterns_as_names(),
+            queues: Upstreams::default(),
+            consumers: <_>::default(),
+            outbox: Outbox::new(ENGINE, OutboxLimits::default()),
+            gaps: <_>::default(),
+        }
+    }
+
     /// Adds a consumer to those of a queue.
     pub(super) fn join(
         &self,

@@ -22,6 +22,7 @@ mod program;
 mod proxy;
 mod refusals;
 mod replies;
+mod returned;
 mod taken_back;
 mod tls;
 mod upstreams;

@@ -91,3 +91,20 @@ async fn what_is_not_there_is_refused() {
     node.publish(&topic, "end").await;
     assert!(!until(&mailbox, "end").await[0].gap, "the connection was lost");
 }
+
+/// Whether a queue is there is asked over a channel of its own.
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn what_there_is_no_channel_for_is_refused() {
+    let node = Node::start(&format!("{}?channel_max=3", url())).await;
+    let (topic, mailbox) = (unique("/topic/room"), Mailbox::new());
+    let queue = |name: &str| unique("/queue").replace("/queue/", &format!("/queue/{name}-"));
+    node.subscribe(&topic, &mailbox).await;
+    node.subscribe(&queue("consumed"), &Mailbox::new()).await;
+    for _ in 0..2 {
+        let refused = node.answer(node.send(&queue("new"), "never")).await;
+        assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+    }
+    node.publish(&topic, "end").await;
+    assert!(!until(&mailbox, "end").await[0].gap, "the connection was lost");
+}

@@ -11,10 +11,10 @@ use crate::node::{Node, PATIENCE, bodies, unique, until};
 use crate::program::Program;
 
 /// Who may do everything with a queue.
-struct Admin(lapin::Connection);
+pub(crate) struct Admin(lapin::Connection);
 
 impl Admin {
-    async fn connect() -> Self {
+    pub(crate) async fn connect() -> Self {
         Self(lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ"))
     }
 
@@ -46,7 +46,7 @@ impl Admin {
         tokio::time::timeout(PATIENCE, consumed).await.expect("the node consumes from it");
     }
 
-    async fn delete(&self, queue: &str) {
+    pub(crate) async fn delete(&self, queue: &str) {
         let channel = self.0.create_channel().await.expect("a channel");
         let deleted = channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await;
         deleted.expect("it is deleted");
