@@ -5,7 +5,7 @@ use super::shared::DeliveryTag;
 /// How many messages of a queue RabbitMQ may hand to this node, and has.
 ///
 /// RabbitMQ bounds what each of its consumers is handed by a window of its own, and the window stays as
-/// it was begun. So there is another consumer for what the consumers here have credit for more, as long
+/// it was begun (one for the whole channel, which could be changed, is not for every kind of queue). So there is another consumer for what the consumers here have credit for more, as long
 /// as there are messages out; and where they have credit for less, all end, and what they have handed
 /// over counts beside the windows of those that begin anew. Otherwise more messages would come than
 /// anybody here has credit for, and wait for as long as the others are worked on, while somebody at
@@ -60,6 +60,21 @@ impl Granted {
         self.beside = self.held.len();
     }
 
+    /// Whether RabbitMQ has handed over all that it may by the consumers that there are.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.len() >= self.windows + self.beside
+    }
+
+    /// Whether a consumer with this window is worth more than those that there are.
+    pub(super) fn is_less_than(&self, window: u16) -> bool {
+        self.windows < usize::from(window)
+    }
+
+    /// How many messages are here and not settled.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether nothing is held: what several consumers at RabbitMQ bring one could as well.
     pub(super) fn is_idle(&self) -> bool {
         self.held.is_empty()
@@ -109,6 +124,22 @@ mod tests {
         granted.settled(2);
         assert_eq!(granted.next_window(2), Some(1));
         assert!(granted.is_idle());
+    }
+
+    #[test]
+    fn it_is_full_when_no_more_can_come() {
+        let mut granted = granted(2);
+        granted.came(1);
+        assert!(!granted.is_full() && granted.held() == 1);
+        granted.all_ended();
+        granted.grant(1);
+        assert!(!granted.is_full(), "the first came by another consumer");
+        granted.came(2);
+        assert!(granted.is_full());
+        granted.settled(1);
+        assert!(granted.is_full() && !granted.is_less_than(1) && granted.is_less_than(2));
+        granted.settled(2);
+        assert!(!granted.is_full());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod publishing;
 mod queues;
 mod returned;
 mod shared;
+mod sharing;
 mod suspicion;
 mod topics;
 mod unconfirmed;

@@ -1,4 +1,6 @@
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -6,10 +8,10 @@ use futures_util::stream::{FuturesUnordered, SelectAll, StreamExt};
 use lapin::message::Delivery as Message;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    QueueDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, ShortString};
 use lapin::{Channel, Connection, Consumer, ErrorKind};
 
 use super::super::Destination;
@@ -18,7 +20,8 @@ use super::address::Address;
 use super::declaring::declare;
 use super::granted::Granted;
 use super::properties::{earlier_deliveries, message_of};
-use super::shared::{DeliveryTag, Shared, refusal};
+use super::shared::{DeliveryTag, Shared, TELL, refusal};
+use super::sharing::Sharing;
 
 /// How long to wait before a queue that is refused for the moment is asked for again.
 const UNTIL_AGAIN: Duration = Duration::from_millis(500);
@@ -26,6 +29,9 @@ const UNTIL_AGAIN: Duration = Duration::from_millis(500);
 /// How many consumers a queue may have at RabbitMQ for this node before they are made one again, when
 /// nothing is out: to end and begin them costs three round trips.
 const SEVERAL: usize = 4;
+
+/// How long a consumer at RabbitMQ that is to be begun anew, and is alone, waits for what is held.
+const UNTIL_IDLE: Duration = Duration::from_millis(10);
 
 /// The queues that have consumers on this node, each over a channel of its own: closing it gives all
 /// that is not settled back to the queue, in its old place.
@@ -43,6 +49,7 @@ struct Consuming<'a> {
     channel: Channel,
     consumers: Arc<Consumers<DeliveryTag>>,
     granted: Granted,
+    sharing: Sharing,
     /// What comes by each of the consumers at RabbitMQ.
     arriving: SelectAll<Consumer>,
 }
@@ -91,6 +98,10 @@ async fn consume(
         consumers.lost();
         match consumed {
             Err(error) if passes(&queue, &error) => {}
+            Err(error) if error.is_amqp_soft_error() && error.to_string().contains(TELL) => {
+                shared.tells_of_end.store(false, Relaxed);
+                continue;
+            }
             consumed => break consumed,
         }
         tokio::select! {
@@ -145,8 +156,18 @@ impl<'a> Consuming<'a> {
         };
         let (name, consumers) = (name.clone(), Arc::clone(consumers));
         let channel = connection.create_channel().await?;
-        let (queue, granted, arriving) = (queue.clone(), Granted::default(), SelectAll::new());
-        Ok(Some(Self { shared, queue, address, name, channel, consumers, granted, arriving }))
+        let sharing = Sharing::new(!matches!(address, Address::ExistingQueue(_)));
+        Ok(Some(Self {
+            shared,
+            queue: queue.clone(),
+            address,
+            name,
+            channel,
+            consumers,
+            granted: Granted::default(),
+            sharing,
+            arriving: SelectAll::new(),
+        }))
     }
 
     async fn run(mut self) -> lapin::Result<()> {
@@ -176,7 +197,7 @@ impl<'a> Consuming<'a> {
                 // Who has come meanwhile finds the subscription stopped, and has it begun again.
                 return Ok(true);
             }
-            self.adjust().await?;
+            let later = self.adjust().await?;
             if !std::mem::replace(&mut is_listening, true) {
                 self.shared.queues.listening(&self.queue);
             }
@@ -190,37 +211,99 @@ impl<'a> Consuming<'a> {
                     }
                 }
                 () = self.consumers.changed() => {}
+                () = tokio::time::sleep(later.unwrap_or_default()), if later.is_some() => {}
             }
         }
     }
 
-    /// Has RabbitMQ hand over as many messages as the consumers here have credit for.
-    async fn adjust(&mut self) -> lapin::Result<()> {
+    /// Has RabbitMQ hand over as many messages as the consumers here have credit for. Returns when to ask
+    /// again, if nothing happens.
+    async fn adjust(&mut self) -> lapin::Result<Option<Duration>> {
         let credit = self.consumers.credit();
         let to_be_one = self.arriving.len() > SEVERAL && self.granted.is_idle();
-        if self.granted.exceeds(credit)
-            || to_be_one
-            || (self.is_alone() && self.is_too_small(credit))
-        {
+        if self.granted.exceeds(credit) || to_be_one {
             self.cancel().await?;
         }
-        let Some(window) = self.granted.next_window(credit) else { return Ok(()) };
+        let Some(window) = self.granted.next_window(credit) else { return Ok(None) };
+        if self.arriving.is_empty() || self.sharing.is_shared() {
+            self.begin_consumer(window).await?;
+        } else if self.granted.is_idle() {
+            self.begin_anew().await?;
+        } else if self.granted.is_full() {
+            let stays = self.sharing.stays(Instant::now());
+            if stays.is_some() && !self.granted.is_less_than(window) {
+                return Ok(stays);
+            }
+            self.sharing.begins_anew(Instant::now());
+            if self.sharing.is_stream() || !self.shares(window).await? {
+                self.begin_anew().await?;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn begin_consumer(&mut self, window: u16) -> lapin::Result<()> {
         self.channel.basic_qos(window, BasicQosOptions::default()).await?;
         let (name, tag) = (self.name.clone(), ShortString::default());
-        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-        self.arriving.push(self.channel.basic_consume(name, tag, options, none).await?);
+        let (options, mut arguments) = (BasicConsumeOptions::default(), self.sharing.arguments());
+        if matches!(self.address, Address::Queue(_)) && self.shared.tells_of_end.load(Relaxed) {
+            arguments.insert(TELL.into(), AMQPValue::Boolean(true));
+        }
+        self.arriving.push(self.channel.basic_consume(name, tag, options, arguments).await?);
         self.granted.grant(window);
         Ok(())
     }
 
-    /// Whether a second consumer at RabbitMQ would not share the queue with the first: one that somebody
-    /// else has made may have a single active consumer, or be a stream, which each gets whole.
-    fn is_alone(&self) -> bool {
-        matches!(self.address, Address::ExistingQueue(_))
+    /// Begins a second consumer beside one that is handed no more, and finds out whether it is handed
+    /// anything while there are messages. Returns whether it is.
+    async fn shares(&mut self, window: u16) -> lapin::Result<bool> {
+        let held = self.granted.held();
+        self.begin_consumer(window).await?;
+        // What the queue had handed over when it answered has come by the second answer.
+        for is_last in [false, true] {
+            let passive = QueueDeclareOptions { passive: true, ..<_>::default() };
+            let asked = self.channel.queue_declare(self.name.clone(), passive, <_>::default());
+            let waiting = asked.await?.message_count();
+            let came = next(&mut self.arriving).now_or_never();
+            self.take(&came.transpose()?.unwrap_or_default());
+            if self.granted.held() > held {
+                self.sharing.shares();
+                return Ok(true);
+            }
+            if waiting == 0 {
+                break;
+            }
+            if is_last {
+                self.sharing.does_not_share();
+            }
+        }
+        Ok(false)
     }
 
-    fn is_too_small(&self, credit: usize) -> bool {
-        !self.arriving.is_empty() && self.granted.next_window(credit).is_some()
+    /// Begins one consumer at RabbitMQ instead of those that there are.
+    async fn begin_anew(&mut self) -> lapin::Result<()> {
+        self.cancel().await?;
+        if self.sharing.is_alone() {
+            self.await_idle().await?;
+        }
+        if let Some(window) = self.granted.next_window(self.consumers.credit()) {
+            self.begin_consumer(window).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is settled in no time: all that is held makes the next consumer's window smaller.
+    async fn await_idle(&mut self) -> lapin::Result<()> {
+        let mut too_long = pin!(tokio::time::sleep(UNTIL_IDLE));
+        while !self.granted.is_idle() {
+            self.consumers.dispatch(Instant::now());
+            tokio::select! {
+                () = &mut too_long => break,
+                () = self.consumers.changed() => {}
+            }
+            self.settle().await?;
+        }
+        Ok(())
     }
 
     /// Ends the consumers at RabbitMQ, keeps what they had handed over, and gives back what is too much.
@@ -232,8 +315,11 @@ impl<'a> Consuming<'a> {
             let came = next(&mut self.arriving).await?;
             self.take(&came);
         }
-        for (tag, _) in self.consumers.take_surplus() {
-            self.requeue(tag).await?;
+        // A stream takes nothing back.
+        if !self.sharing.is_stream() {
+            for (tag, _) in self.consumers.take_surplus() {
+                self.requeue(tag).await?;
+            }
         }
         self.granted.all_ended();
         Ok(())
@@ -244,6 +330,7 @@ impl<'a> Consuming<'a> {
             let shared = message_of(&self.queue, &message.properties, &message.data);
             let attempts = earlier_deliveries(&message.properties, message.redelivered);
             self.granted.came(message.delivery_tag);
+            self.sharing.came(&message.properties);
             self.consumers.arrived(message.delivery_tag, shared, attempts);
         }
     }

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use lapin::types::ShortString;
@@ -38,7 +39,13 @@ pub(super) struct Shared {
     pub(super) consumers: Mutex<HashMap<Destination, Arc<Consumers<DeliveryTag>>>>,
     pub(super) outbox: Outbox<Sending>,
     pub(super) gaps: Mutex<Gaps>,
+    /// Whether a consumer of a queue of ours asks to be [told of its end](TELL), until RabbitMQ refuses that.
+    pub(super) tells_of_end: AtomicBool,
 }
+
+/// Has RabbitMQ tell a consumer that its queue is gone. Otherwise, if there is a queue of the same name
+/// again by then, it puts the consumer there, and hands it nothing. It takes this for classic queues only.
+pub(super) const TELL: &str = "x-cancel-on-ha-failover";
 
 /// Subscribers who all get every message, and what the node listens to for them.
 #[derive(Debug, Default)]
@@ -114,6 +121,7 @@ impl Shared {
             consumers: <_>::default(),
             outbox: Outbox::new(ENGINE, OutboxLimits::default()),
             gaps: <_>::default(),
+            tells_of_end: true.into(),
         }
     }
 

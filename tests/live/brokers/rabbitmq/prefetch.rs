@@ -2,28 +2,50 @@
 
 use std::collections::BTreeSet;
 
+use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::engine::url;
+use crate::engine::{ctl, url};
 use crate::node::{Consumer, Node, bodies, unique};
 
 fn queue() -> String {
     unique("/queue").replace("/queue/", "/queue/prefetch-")
 }
 
-/// One works on a message for long when another one comes to its node, and a third to another node.
+/// A queue that somebody else has made.
+async fn queue_with(arguments: &[(&str, AMQPValue)]) -> String {
+    let admin = lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ");
+    let channel = admin.create_channel().await.expect("a channel");
+    let name = unique("made").replace('/', "-");
+    let arguments = arguments.iter().map(|(name, value)| ((*name).into(), value.clone()));
+    let arguments = FieldTable::from(arguments.collect::<std::collections::BTreeMap<_, _>>());
+    let options = QueueDeclareOptions { durable: true, ..<_>::default() };
+    channel.queue_declare((&*name).into(), options, arguments).await.expect("a queue");
+    format!("/amq/queue/{name}")
+}
+
 #[tokio::test]
 #[ignore = "needs rabbitmq"]
 async fn a_node_is_handed_no_more_than_its_consumers_have_credit_for() {
+    check_credit(&queue()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn a_node_is_handed_no_more_of_a_queue_of_somebody_else() {
+    check_credit(&queue_with(&[]).await).await;
+}
+
+/// One works on a message for long when another one comes to its node, and a third to another node.
+async fn check_credit(queue: &str) {
     let (here, there) = (Node::start(&url()).await, Node::start(&url()).await);
-    let queue = queue();
-    let works = here.consume(&queue, 1).await;
-    here.publish(&queue, "0").await;
+    let works = here.consume(queue, 1).await;
+    here.publish(queue, "0").await;
     works.wait_for(1).await;
-    let second = here.consume(&queue, 1).await;
-    let third = there.consume(&queue, 1).await;
+    let second = here.consume(queue, 1).await;
+    let third = there.consume(queue, 1).await;
     for number in 1..4 {
-        here.publish(&queue, number.to_string()).await;
+        here.publish(queue, number.to_string()).await;
     }
     second.wait_for(1).await;
     let mut received = third.wait_for(1).await;
@@ -75,18 +97,74 @@ async fn who_comes_and_who_goes_costs_the_others_nothing() {
 #[tokio::test]
 #[ignore = "needs rabbitmq"]
 async fn who_comes_later_works_on_a_queue_with_a_single_active_consumer_too() {
-    let admin = lapin::Connection::connect(&url(), <_>::default()).await.expect("a RabbitMQ");
-    let channel = admin.create_channel().await.expect("a channel");
-    let name = unique("single").replace('/', "-");
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-    let declared = channel.queue_declare((&*name).into(), <_>::default(), arguments).await;
-    declared.expect("a queue");
-    let (node, queue) = (Node::start(&url()).await, format!("/amq/queue/{name}"));
+    let queue = queue_with(&[("x-single-active-consumer", AMQPValue::Boolean(true))]).await;
+    let node = Node::start(&url()).await;
     let works = node.consume(&queue, 1).await;
     node.publish(&queue, "0").await;
     works.wait_for(1).await;
     let later = node.consume(&queue, 1).await;
     node.publish(&queue, "1").await;
     assert_eq!(bodies(&later.wait_for(1).await), ["1"]);
+}
+
+/// To begin a consumer at RabbitMQ for each message would be slow.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn those_who_share_a_queue_of_somebody_else_are_not_begun_anew() {
+    let (node, queue) = (Node::start(&url()).await, queue_with(&[]).await);
+    for number in 0..100 {
+        node.publish(&queue, number.to_string()).await;
+    }
+    let mut consumers = Vec::new();
+    for _ in 0..4 {
+        consumers.push((node.consume(&queue, 1).await, 0));
+    }
+    let (mut seen, mut at_rabbitmq) = (BTreeSet::new(), Vec::new());
+    for round in 0..25 {
+        for (consumer, done) in &mut consumers {
+            consumer.wait_for(*done + 1).await;
+        }
+        if round == 0 {
+            at_rabbitmq = consumers_at_rabbitmq(&queue);
+        }
+        if round == 24 {
+            assert_eq!(consumers_at_rabbitmq(&queue), at_rabbitmq);
+        }
+        for (consumer, done) in &mut consumers {
+            work(&node, consumer, done, &mut seen).await;
+        }
+    }
+    assert_eq!(seen.len(), 100);
+}
+
+/// The tags of those who consume from a queue.
+fn consumers_at_rabbitmq(queue: &str) -> Vec<String> {
+    let list = ["list_consumers", "--vhost", "127.0.0.1", "queue_name", "consumer_tag"];
+    let all = tokio::task::block_in_place(|| ctl(&list));
+    let name = queue.trim_start_matches("/amq/queue/");
+    let mut tags: Vec<_> = all.lines().filter(|it| it.contains(name)).map(str::to_owned).collect();
+    tags.sort();
+    tags
+}
+
+/// Each consumer at RabbitMQ would get all of a stream, from where it begins.
+#[tokio::test]
+#[ignore = "needs rabbitmq"]
+async fn who_shares_a_stream_gets_what_the_others_do_not() {
+    let queue = queue_with(&[("x-queue-type", AMQPValue::LongString("stream".into()))]).await;
+    let node = Node::start(&url()).await;
+    let works = node.consume(&queue, 1).await;
+    node.publish(&queue, "0").await;
+    works.wait_for(1).await;
+    for number in 1..10 {
+        node.publish(&queue, number.to_string()).await;
+    }
+    let later = node.consume(&queue, 1).await;
+    let (mut done, mut seen) = (0, BTreeSet::new());
+    while seen.len() < 9 {
+        work(&node, &later, &mut done, &mut seen).await;
+    }
+    let numbers = (1..10).map(|number| number.to_string());
+    assert_eq!(bodies(&later.wait_for(9).await), numbers.collect::<Vec<_>>());
+    assert_eq!(works.mailbox.count(), 1);
 }

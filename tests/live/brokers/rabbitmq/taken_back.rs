@@ -163,3 +163,25 @@ async fn a_client_is_told_by_an_error_that_names_its_subscription() {
         assert!(error.lines().any(|it| it == line), "{line}: {error}");
     }
 }
+
+/// Where queues are quorum queues a consumer cannot ask to be told of the end of its own.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq"]
+async fn queues_that_are_quorum_queues_are_consumed_too() {
+    let host = unique("quorum").replace('/', "-");
+    tokio::task::block_in_place(|| {
+        ctl(&["add_vhost", &host, "--default-queue-type", "quorum"]);
+        ctl(&["set_permissions", "--vhost", &host, "guest", ".*", ".*", ".*"]);
+    });
+    let url = url();
+    let (server, _) = url.rsplit_once('/').expect("a virtual host");
+    let node = Node::start(&format!("{server}/{host}")).await;
+    for queue in ["/queue/one", "/queue/other"] {
+        let consumer = node.consume(queue, 1).await;
+        node.publish(queue, queue).await;
+        let received = consumer.wait_for(1).await;
+        assert_eq!(bodies(&received), [queue]);
+        node.answer(node.acknowledge(&consumer, &received)).await.expect("acknowledged");
+    }
+    tokio::task::block_in_place(|| ctl(&["delete_vhost", &host]));
+}
