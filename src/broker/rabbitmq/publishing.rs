@@ -1,13 +1,11 @@
 use std::collections::{BTreeMap, HashSet};
-use std::pin::pin;
 use std::time::Instant;
 
-use futures_util::future::{BoxFuture, FutureExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::super::engine::{Backoff, Item};
 use super::super::{BrokerError, Destination};
@@ -16,9 +14,9 @@ use super::connection::{self, in_time};
 use super::declaring::declare;
 use super::properties::properties_of;
 use super::returned::Returned;
-use super::shared::{Sending, Shared, UNANSWERED, refusal, refused_because};
+use super::shared::{Sending, Shared, refusal, refused_because};
 use super::suspicion::{Suspicion, Verdict};
-use super::unconfirmed::{Answer, Unconfirmed};
+use super::unconfirmed::{Answer, Unconfirmed, Written};
 
 /// How many messages may be unconfirmed.
 const UNCONFIRMED: usize = 4_096;
@@ -50,9 +48,6 @@ pub(super) struct Publishing<'a> {
     since: Instant,
     backoff: Backoff,
 }
-
-/// What waits for the confirmation of a message that was sent, if it was.
-type Sent = Option<BoxFuture<'static, Answer>>;
 
 impl<'a> Publishing<'a> {
     pub(super) async fn begin(
@@ -97,12 +92,14 @@ impl<'a> Publishing<'a> {
             } else if idle && !self.again.is_empty() {
                 self.send_again(&mut unconfirmed).await
             } else {
-                let has_room = unconfirmed.len() < self.most_unconfirmed(idle);
-                let (has_room, waits) = (has_room && self.again.is_empty(), unconfirmed.waits());
+                let has_room = unconfirmed.len() < self.most_unconfirmed(idle)
+                    && !unconfirmed.is_full()
+                    && self.again.is_empty();
+                let waits = unconfirmed.waits();
                 tokio::select! {
                     () = unconfirmed.hear(&mut self.returned), if waits => Ok(()),
                     item = shared.outbox.next(), if has_room => {
-                        self.publish_beside(&mut unconfirmed, item, false).await
+                        self.publish(&mut unconfirmed, item, false).await
                     }
                 }
             };
@@ -120,7 +117,7 @@ impl<'a> Publishing<'a> {
     /// Sends in its order what was returned.
     async fn send_again(&mut self, unconfirmed: &mut Unconfirmed) -> lapin::Result<()> {
         while let Some((_, item)) = self.again.pop_first() {
-            self.publish_beside(unconfirmed, item, true).await?;
+            self.publish(unconfirmed, item, true).await?;
         }
         Ok(())
     }
@@ -176,43 +173,16 @@ impl<'a> Publishing<'a> {
         }
     }
 
-    /// As [`publish`](Self::publish), and tells meanwhile of those that are confirmed: while RabbitMQ
-    /// has no memory it takes no more messages, and confirms those that it has.
-    async fn publish_beside(
+    /// Sends a message, unless it is refused.
+    async fn publish(
         &mut self,
         unconfirmed: &mut Unconfirmed,
         item: Item<Sending>,
-        returned_before: bool,
+        returned: bool,
     ) -> lapin::Result<()> {
-        let (shared, mut returned) = (self.shared, std::mem::take(&mut self.returned));
-        let published = {
-            let mut publishing = pin!(self.publish(item, returned_before));
-            loop {
-                let waits = unconfirmed.waits();
-                tokio::select! {
-                    published = &mut publishing => break published,
-                    () = unconfirmed.hear(&mut returned), if waits => {
-                        // Once it is published, there may be a return that is to be heard first.
-                        if let Some(published) = publishing.as_mut().now_or_never() {
-                            break published;
-                        }
-                        unconfirmed.tell_taken(&shared.outbox, &returned);
-                    }
-                }
-            }
-        };
-        self.returned = returned;
-        if let Some(confirming) = published? {
-            unconfirmed.push(confirming);
-        }
-        Ok(())
-    }
-
-    /// Sends a message. Returns what waits for its confirmation, if it was not refused.
-    async fn publish(&mut self, item: Item<Sending>, returned: bool) -> lapin::Result<Sent> {
         if let Some(refused) = self.ensure(&item.what).await? {
             self.shared.outbox.answer(item.number, Err(refused));
-            return Ok(None);
+            return Ok(());
         }
         let sending = &item.what;
         let (exchange, key) = match &sending.address {
@@ -229,15 +199,15 @@ impl<'a> Publishing<'a> {
         let options = BasicPublishOptions { mandatory, ..<_>::default() };
         let properties = properties_of(&sending.message, sending.persistence(), item.again);
         self.ensure_replies(&properties).await?;
-        let body = sending.message.body();
         self.suspicion.sent(item.number, &sending.destination);
-        let confirming = self.channel.basic_publish(exchange, key, options, body, properties);
-        let confirming = confirming.await?;
-        Ok(Some(Box::pin(async move {
-            // With the message goes what it takes of memory and of the number that may be unconfirmed.
-            let confirmation = timeout(UNANSWERED, confirming).await.ok();
-            Answer { item, returned, confirmation }
-        })))
+        let (channel, bytes) = (self.channel.clone(), sending.message.size());
+        let writing = async move {
+            let body = item.what.message.body();
+            let confirming = channel.basic_publish(exchange, key, options, body, properties).await;
+            Written { item, returned, confirming }
+        };
+        unconfirmed.write(Box::pin(writing), bytes);
+        Ok(())
     }
 
     /// RabbitMQ has said what becomes of a message.

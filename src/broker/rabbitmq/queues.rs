@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use futures_util::stream::{FuturesUnordered, SelectAll, StreamExt};
 use lapin::message::Delivery as Message;
 use lapin::options::{
@@ -335,22 +335,28 @@ impl<'a> Consuming<'a> {
         }
     }
 
+    /// Tells RabbitMQ what was settled, all of it in one write.
     async fn settle(&mut self) -> lapin::Result<()> {
-        for settled in self.consumers.take_settled() {
-            match settled {
-                Settled::Done(tag) => {
-                    self.granted.settled(tag);
-                    self.channel.basic_ack(tag, BasicAckOptions::default()).await?;
-                }
-                Settled::Requeue(tag) => self.requeue(tag).await?,
-            }
+        let settled = self.consumers.take_settled();
+        for Settled::Done(tag) | Settled::Requeue(tag) in &settled {
+            self.granted.settled(*tag);
         }
-        Ok(())
+        let telling = settled.into_iter().map(|it| tell(&self.channel, it));
+        try_join_all(telling).await.map(|_| ())
     }
 
     async fn requeue(&mut self, tag: DeliveryTag) -> lapin::Result<()> {
         self.granted.settled(tag);
-        self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+        tell(&self.channel, Settled::Requeue(tag)).await
+    }
+}
+
+async fn tell(channel: &Channel, settled: Settled<DeliveryTag>) -> lapin::Result<()> {
+    match settled {
+        Settled::Done(tag) => channel.basic_ack(tag, BasicAckOptions::default()).await,
+        Settled::Requeue(tag) => {
+            channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+        }
     }
 }
 
