@@ -1,3 +1,4 @@
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,11 +21,9 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The name tells its folders from those of other tests.
     pub(crate) fn start(name: &str) -> Self {
-        let ports: Vec<_> = std::iter::repeat_with(|| TcpListener::bind("127.0.0.1:0").unwrap())
-            .take(3)
-            .map(|listener| (listener.local_addr().unwrap().port(), listener))
-            .collect();
-        let ports: Vec<_> = ports.into_iter().map(|(port, _)| port).collect();
+        let listeners: Vec<_> = std::iter::repeat_with(listen).take(3).collect();
+        let port = |listener: TcpListener| listener.local_addr().unwrap().port();
+        let ports: Vec<_> = listeners.into_iter().map(port).collect();
         let routes: Vec<_> =
             ports.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
         let engine = |(number, port): (usize, &u16)| {
@@ -88,6 +87,16 @@ impl Cluster {
             }
             assert!(Instant::now() < deadline, "{:?}", stream.cached_info());
             tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+/// On a port that nobody has, below those that the system gives to whoever connects.
+fn listen() -> TcpListener {
+    loop {
+        let port = 10_000 + RandomState::new().hash_one(0) % 22_768;
+        if let Ok(listener) = TcpListener::bind(format!("127.0.0.1:{port}")) {
+            return listener;
         }
     }
 }
