@@ -116,7 +116,9 @@ async fn what_is_sent_while_nobody_leads_is_held() {
     };
     let (to_topic, to_queue, ()) = tokio::join!(publishers[0].run(), publishers[1].run(), disturb);
     publish(&node, &live, "end").await.unwrap();
-    assert!(!other.until("end").await[0].gap, "the connection was given up");
+    // After that long another server is tried.
+    let too_long = !(to_topic.1.is_empty() && to_queue.1.is_empty());
+    assert!(too_long || !other.until("end").await[0].gap, "the connection was given up");
     publish_at_last(&node, &topic, "end").await;
     publish_at_last(&node, &queue, "end").await;
     let queued = Listener::consumer(&node, &queue, 100_000).await;
