@@ -56,7 +56,7 @@ const ENGINE: &str = "Kafka";
 /// - Every node reads all partitions, without a group, from the end on, and so has patterns at no cost.
 /// - An outcome of a SEND is complete when Kafka has the message (`acks=all`). What is sent waits while
 ///   Kafka cannot be reached, 64 MiB of it and 10 seconds at the most, and is then
-///   [refused](BrokerError::Unavailable); it may be done all the same within 30 seconds. It is sent again
+///   [refused](BrokerError::Unavailable); it may be done all the same within two minutes. It is sent again
 ///   in order and comes once (the idempotent producer).
 /// - Where a [rule](BrokerOptions::rule) says that a topic keeps its last messages, each node has them,
 ///   and finds them at its start in the last records of each partition. What a subscriber asks for

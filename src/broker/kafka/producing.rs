@@ -35,9 +35,9 @@ struct Confirmations {
     waiting: Arc<Waiting>,
 }
 
-/// How long librdkafka tries to send a record, in milliseconds: longer than anybody
-/// [waits](Waiting) for it, and than Kafka needs to make another of its servers the leader.
-const TRIES: &str = "30000";
+/// How long librdkafka tries to send a record, in milliseconds: much longer than anybody
+/// [waits](Waiting) for it, and as long as Kafka's own producer does unless it is told otherwise.
+const TRIES: &str = "120000";
 
 /// How often it is seen who has waited too long.
 const LOOK: Duration = Duration::from_millis(250);
