@@ -14,6 +14,8 @@ pub(crate) struct Proxy {
     is_held: Arc<watch::Sender<bool>>,
     /// How many connections it has not taken.
     refused: Arc<watch::Sender<usize>>,
+    /// How many bytes its nodes have sent.
+    asked: Arc<watch::Sender<usize>>,
 }
 
 #[allow(dead_code, reason = "not every engine's tests do everything with it")]
@@ -34,8 +36,9 @@ impl Proxy {
         let is_cut = Arc::new(watch::channel(false).0);
         let is_held = Arc::new(watch::channel(false).0);
         let refused = Arc::new(watch::channel(0).0);
+        let asked = Arc::new(watch::channel(0).0);
         let (cut, held) = (Arc::clone(&is_cut), Arc::clone(&is_held));
-        let not_taken = Arc::clone(&refused);
+        let (not_taken, sent) = (Arc::clone(&refused), Arc::clone(&asked));
         tokio::spawn(async move {
             while let Ok((mut node, _)) = listener.accept().await {
                 let (engine, mut cut, held) = (engine.clone(), cut.subscribe(), held.subscribe());
@@ -43,11 +46,16 @@ impl Proxy {
                     not_taken.send_modify(|count| *count += 1);
                     continue;
                 }
+                let sent = Arc::clone(&sent);
                 tokio::spawn(async move {
                     let mut engine = TcpStream::connect(engine).await.expect("an engine");
                     let ((asks, is_told), (says, hears)) = (node.split(), engine.split());
                     let both = async {
-                        tokio::join!(copy(asks, hears, None), copy(says, is_told, Some(held)));
+                        let asks = copy(asks, hears, |bytes| {
+                            sent.send_modify(|sent| *sent += bytes);
+                            None
+                        });
+                        tokio::join!(asks, copy(says, is_told, |_| Some(held.clone())));
                     };
                     tokio::select! {
                         () = both => {}
@@ -56,7 +64,7 @@ impl Proxy {
                 });
             }
         });
-        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut, is_held, refused }
+        Self { url: format!("{scheme}://{login}{address}{path}"), is_cut, is_held, refused, asked }
     }
 
     /// Ends all connections, and takes no other ones.
@@ -84,21 +92,31 @@ impl Proxy {
         self.is_held.send_replace(true);
     }
 
+    /// How many bytes its nodes have sent.
+    pub(crate) fn asked(&self) -> usize {
+        *self.asked.borrow()
+    }
+
+    /// Waits until its nodes have sent so many bytes.
+    pub(crate) async fn until_asked(&self, bytes: usize) {
+        drop(self.asked.subscribe().wait_for(|asked| *asked >= bytes).await);
+    }
+
     /// Tells what the engine has said.
     pub(crate) fn release(&self) {
         self.is_held.send_replace(false);
     }
 }
 
-/// Copies to the end, except while it is held.
+/// Copies to the end, each piece of so many bytes when nothing holds it any more.
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut held: Option<watch::Receiver<bool>>,
+    held: impl Fn(usize) -> Option<watch::Receiver<bool>>,
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if let Some(held) = &mut held {
+        if let Some(mut held) = held(count) {
             drop(held.wait_for(|held| !held).await);
         }
         if to.write_all(&buffer[..count]).await.is_err() {

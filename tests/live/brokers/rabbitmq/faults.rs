@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapin::options::QueueDeclareOptions;
 use stompbox::broker::BrokerError;
 use stompbox::testkit::{Mailbox, Received};
+use tokio::time::timeout;
 
 use crate::engine::Engine;
 use crate::node::{Node, PATIENCE, bodies, until};
@@ -156,8 +158,8 @@ async fn what_an_engine_does_not_confirm_is_refused_in_time() {
     node.subscribe(TOPIC, &mailbox).await;
     node.publish(TOPIC, "before").await;
     tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.0001"]));
+    until_nobody_may_publish(&engine).await;
     let mut never = vec![node.send(QUEUE, "never")];
-    until_blocked(&engine).await;
     // As many as there is room for, the first of them on its way already.
     loop {
         let mut outcome = node.send(QUEUE, vec![0; 8 << 20]);
@@ -172,10 +174,9 @@ async fn what_an_engine_does_not_confirm_is_refused_in_time() {
         assert!(matches!(refused, Err(BrokerError::Unavailable { .. })), "{refused:?}");
     }
     assert_eq!(node.broker.outgoing_bytes(), 0);
-    let mut after = node.send(TOPIC, "after");
-    assert!(after.take_ready().is_none(), "there is room");
+    assert!(node.send(QUEUE, "never").take_ready().is_none(), "there is room");
     tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.6"]));
-    node.answer(after).await.expect("published");
+    node.publish(TOPIC, "after").await;
     let came = until(&mailbox, "after").await;
     assert_eq!(bodies(&came), ["before", "after"]);
     assert!(!came.iter().any(|it| it.gap), "the connection was lost");
@@ -187,41 +188,59 @@ async fn what_an_engine_does_not_confirm_is_refused_in_time() {
 async fn what_an_engine_confirms_is_told_while_nobody_may_publish() {
     let engine = Engine::start("confirms");
     let proxy = Proxy::start(&engine.url).await;
-    let node = Node::start(&proxy.url).await;
+    // It hears nothing for a while.
+    let node = Node::start(&format!("{}?heartbeat=60", proxy.url)).await;
     node.publish(QUEUE, "before").await;
     proxy.hold();
     let confirmed = node.send(QUEUE, "confirmed");
     until_messages(&engine, 2).await;
     tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.0001"]));
+    until_nobody_may_publish(&engine).await;
     // More than all sockets on the way take.
+    let asked = proxy.asked();
     let mut waits = node.send(TOPIC, vec![0; 40 << 20]);
-    until_blocked(&engine).await;
+    proxy.until_asked(asked + (1 << 16)).await;
     proxy.release();
     node.answer(confirmed).await.expect("confirmed");
     assert!(waits.take_ready().is_none(), "nobody may publish");
     tokio::task::block_in_place(|| engine.ctl(&["set_vm_memory_high_watermark", "0.6"]));
-    node.answer(waits).await.expect("published");
+    // It may have been given up by now.
+    drop(node.answer(waits).await);
+    node.publish(TOPIC, "after").await;
+}
+
+async fn connect(engine: &Engine) -> lapin::Connection {
+    lapin::Connection::connect(&engine.url, <_>::default()).await.expect("a RabbitMQ")
 }
 
 /// Waits until an engine reads no more from who publishes.
-async fn until_blocked(engine: &Engine) {
-    until_says(engine, &["list_connections", "state"], "blocked").await;
+async fn until_nobody_may_publish(engine: &Engine) {
+    let admin = connect(engine).await;
+    let channel = admin.create_channel().await.expect("a channel");
+    let told = async {
+        while !admin.status().blocked() {
+            let sent =
+                channel.basic_publish("".into(), "".into(), <_>::default(), b"", <_>::default());
+            drop(timeout(Duration::from_millis(100), sent).await);
+        }
+    };
+    timeout(PATIENCE, told).await.expect("it says so");
 }
 
 /// Waits until there are so many messages in the queue.
-async fn until_messages(engine: &Engine, count: usize) {
-    until_says(engine, &["list_queues", "--vhost", "127.0.0.1", "messages"], &count.to_string())
-        .await;
-}
-
-/// Waits until what it is asked for says this in a line.
-async fn until_says(engine: &Engine, question: &[&str], line: &str) {
-    let said = async {
-        while !tokio::task::block_in_place(|| engine.ctl(question)).lines().any(|it| it == line) {
-            tokio::task::yield_now().await;
+async fn until_messages(engine: &Engine, count: u32) {
+    let admin = connect(engine).await;
+    let channel = admin.create_channel().await.expect("a channel");
+    let passive = QueueDeclareOptions { passive: true, ..<_>::default() };
+    let there = async {
+        loop {
+            let found = channel.queue_declare("work".into(), passive, <_>::default()).await;
+            if found.expect("the queue is there").message_count() >= count {
+                break;
+            }
         }
     };
-    tokio::time::timeout(PATIENCE, said).await.expect("it says so");
+    timeout(PATIENCE, there).await.expect("they are there");
 }
 
 /// What it is full of is taken out all the same.
