@@ -214,11 +214,15 @@ impl Progress {
         !self.state.lock().joining.is_empty()
     }
 
-    /// What one that has not joined yet asks for.
-    pub(super) fn asked(&self, number: u64) -> Option<(Destination, Option<HistoryRequest>)> {
+    /// What one that has not joined yet asks for, as it is to be asked now.
+    pub(super) fn asked(
+        &self,
+        number: u64,
+        now: Instant,
+    ) -> Option<(Destination, Option<HistoryRequest>)> {
         let state = self.state.lock();
         let joining = state.joining.get(&number)?;
-        Some((joining.destination.clone(), joining.subscriber.history.clone()))
+        Some((joining.destination.clone(), joining.history(now)))
     }
 
     /// Notes that older messages are looked for. Returns how often that was done before.
@@ -234,7 +238,8 @@ impl Progress {
         // Under the lock, so that it does not leave in between.
         let state = &mut *self.state.lock();
         if let Some(joining) = state.take(number) {
-            router.subscribe(&joining.destination, joining.subscriber, turn);
+            let history = joining.history(turn.now());
+            router.subscribe(&joining.destination, joining.subscriber.with_history(history), turn);
             joining.completer.complete(Ok(()));
         }
     }
@@ -248,6 +253,19 @@ impl Progress {
             if let Some(joining) = state.take(number) {
                 joining.completer.complete(Err(BrokerError::Unavailable { engine: ENGINE }));
             }
+        }
+    }
+}
+
+impl Joining {
+    /// What it asks for. A span of time ends when it came, and not now.
+    fn history(&self, now: Instant) -> Option<HistoryRequest> {
+        match self.subscriber.history.clone()? {
+            HistoryRequest::Within(span) => {
+                let waited = now.saturating_duration_since(self.since);
+                Some(HistoryRequest::Within(span.saturating_add(waited)))
+            }
+            other => Some(other),
         }
     }
 }

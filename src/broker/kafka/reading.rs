@@ -248,13 +248,15 @@ impl Reader {
     /// Asks for older messages, if somebody asks for what this node lacks.
     fn replay(&mut self, number: u64, now: Instant) -> bool {
         let node = &self.node;
-        let Some((destination, Some(request))) = node.progress.asked(number) else { return false };
+        let Some((destination, Some(request))) = node.progress.asked(number, now) else {
+            return false;
+        };
         let Some(lack) = node.router.lacks(&destination, &request, now) else { return false };
         let address = node.mapping.address(&destination);
         let topic = address.topic.to_owned();
         let partition = node.partition(&address);
         let read = |partition| node.progress.read_to(&topic, partition);
-        let Some((partition, from, to)) = Replay::of(&request, &lack, partition, read) else {
+        let Some((partition, from, to)) = Replay::of(&request, &lack, partition, read, now) else {
             return false;
         };
         if node.progress.replay(number).is_none_or(|tried| tried >= REPLAYS) {

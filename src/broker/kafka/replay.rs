@@ -36,8 +36,8 @@ pub(super) struct Replay {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum From {
     Offset(i64),
-    /// With what was published within this time.
-    Within(Duration),
+    /// With what was published since then.
+    Since(Instant),
 }
 
 /// The older messages of a destination.
@@ -67,6 +67,7 @@ impl Replay {
         lack: &Lack,
         partition: i32,
         read: impl Fn(i32) -> Option<i64>,
+        now: Instant,
     ) -> Option<(i32, From, i64)> {
         let front = lack.before.as_ref().and_then(Place::of);
         let (partition, from) = match request {
@@ -75,7 +76,8 @@ impl Replay {
                 (place.partition, From::Offset(place.offset))
             }
             HistoryRequest::Within(time) => {
-                (front.map_or(partition, |front| front.partition), From::Within(*time))
+                let since = From::Since(now.checked_sub(*time)?);
+                (front.map_or(partition, |front| front.partition), since)
             }
             HistoryRequest::Last(_) => return None,
         };
@@ -138,7 +140,7 @@ impl<'a> Pass<'a> {
         let asked = replays.into_iter().map(|replay| Asked {
             from: match replay.from {
                 From::Offset(offset) => offset,
-                From::Within(_) => i64::MAX,
+                From::Since(_) => i64::MAX,
             },
             most: node.rules.policy(&replay.destination).retention.messages,
             replay,
@@ -171,14 +173,14 @@ impl<'a> Pass<'a> {
             |which| asking.offsets(&places, which).map(|all| all.first().map(|it| it.offset));
         let begin = offset(Offset::Beginning)?.unwrap_or_default();
         for asked in &mut self.asked {
-            if let From::Within(time) = asked.replay.from {
+            if let From::Since(since) = asked.replay.from {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let at = now.saturating_sub(time);
+                let at = now.saturating_sub(since.elapsed());
                 let at_milliseconds = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
                 asked.from = offset(Offset::Offset(at_milliseconds))?.unwrap_or(i64::MAX);
                 // Before the beginning there may have been more.
                 if asked.from > begin || begin == 0 {
-                    asked.lost = Instant::now().checked_sub(time);
+                    asked.lost = since.checked_sub(Duration::from_nanos(1));
                 }
             }
         }
@@ -268,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_is_between_the_token_and_the_front_is_replayed() {
-        let front = Place { partition: 2, offset: 50 };
+        let (front, now) = (Place { partition: 2, offset: 50 }, Instant::now());
         let read = |partition| (partition == 2).then_some(70);
         let rows = [
             ("2.10", Some(front), Some((2, From::Offset(10), 50))),
@@ -281,14 +283,14 @@ mod tests {
             ("nothing", None, None),
         ];
         for (token, before, expected) in rows {
-            assert_eq!(Replay::of(&after(token), &lack(before), 2, read), expected, "{token}");
+            assert_eq!(Replay::of(&after(token), &lack(before), 2, read, now), expected, "{token}");
         }
         let far = |_| Some(RECORDS + 11);
-        assert_eq!(Replay::of(&after("2.10"), &lack(None), 2, far), None);
+        assert_eq!(Replay::of(&after("2.10"), &lack(None), 2, far, now), None);
         let second = Duration::from_secs(1);
-        let within = HistoryRequest::Within(second);
-        let expected = Some((2, From::Within(second), 70));
-        assert_eq!(Replay::of(&within, &lack(None), 2, read), expected);
-        assert_eq!(Replay::of(&HistoryRequest::Last(5), &lack(None), 2, read), None);
+        let (within, last) = (HistoryRequest::Within(second), HistoryRequest::Last(5));
+        let expected = Some((2, From::Since(now), 70));
+        assert_eq!(Replay::of(&within, &lack(None), 2, read, now + second), expected);
+        assert_eq!(Replay::of(&last, &lack(None), 2, read, now), None);
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use tokio::sync::mpsc;
@@ -81,6 +81,6 @@ pub(super) async fn find_ends(node: Arc<Node>, mut asked: mpsc::UnboundedReceive
 
 /// The topic of what somebody waits for.
 fn topic(node: &Node, number: u64) -> Option<String> {
-    let (destination, _) = node.progress.asked(number)?;
+    let (destination, _) = node.progress.asked(number, Instant::now())?;
     Some(node.mapping.address(&destination).topic.to_owned())
 }

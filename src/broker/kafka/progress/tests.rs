@@ -89,3 +89,13 @@ fn nobody_waits_for_ever() {
     progress.reach("t", 0, 8);
     assert!(progress.take_ready().is_empty());
 }
+
+#[test]
+fn who_asks_for_a_span_of_time_loses_none_of_it_by_waiting() {
+    let (progress, now) = (progress(), Instant::now());
+    let (span, waited) = (Duration::from_secs(5), Duration::from_secs(2));
+    let one = subscriber(1).with_history(Some(HistoryRequest::Within(span)));
+    let (number, _outcome) = progress.hold(&room(), one, now);
+    let (_, asked) = progress.asked(number, now + waited).unwrap();
+    assert_eq!(asked, Some(HistoryRequest::Within(span + waited)));
+}
