@@ -264,6 +264,7 @@ impl State {
         now: Instant,
     ) -> Taken {
         with_scratch(|scratch| {
+            let mut reached = false;
             while !deliveries.is_empty() {
                 scratch.clear();
                 let encoded = self.leaving.deliver_into(to, deliveries, scratch, WRITE, now);
@@ -272,10 +273,12 @@ impl State {
                 }
                 deliveries = deliveries.get(encoded..).unwrap_or_default();
                 match self.write(socket, scratch, now) {
-                    Taken::Written => {}
+                    Taken::Written => reached = true,
                     Taken::Queued if !deliveries.is_empty() => {
                         return self.keep(to, deliveries, now);
                     }
+                    // Some of them may have arrived. Its owner ends the subscription.
+                    Taken::Gone if reached => return Taken::Queued,
                     taken => return taken,
                 }
             }
@@ -374,3 +377,6 @@ fn with_scratch<T>(work: impl FnOnce(&mut BytesMut) -> T) -> T {
         Err(_) => work(&mut BytesMut::new()),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::frame::SharedMessage;
-use crate::session::Settlement;
 
 #[cfg(feature = "kafka")]
 use super::super::BrokerError;
@@ -185,21 +184,7 @@ impl<K: Copy> Consumers<K> {
     /// Withdraws by tag what was delivered here and is settled now: each with how often it may have
     /// reached a consumer. A tag of before a loss is ignored: the message comes again.
     pub(in super::super) fn withdraw(&self, settle: &Settle) -> Vec<(Settled<K>, u32)> {
-        let state = &mut *self.state.lock();
-        let withdraw = |tag: &u64| {
-            let assigned = state.withdraw(*tag, settle.subscriber)?;
-            if settle.settlement == Settlement::Rejected && state.requeues {
-                state.put_back(*tag, assigned);
-                return None;
-            }
-            let Stored { key, attempts, .. } = assigned.stored;
-            let settled = match settle.settlement {
-                Settlement::Acknowledged => Settled::Done(key),
-                Settlement::Rejected => Settled::Requeue(key),
-            };
-            Some((settled, attempts.saturating_add(1)))
-        };
-        let withdrawn = settle.tags.iter().filter_map(withdraw).collect();
+        let withdrawn = self.state.lock().withdraw_settled(settle);
         self.changed.notify_one();
         withdrawn
     }
@@ -228,8 +213,10 @@ impl<K: Copy> Consumers<K> {
 
     /// As [`withdraw`](Self::withdraw); the task is told by [`take_settled`](Self::take_settled).
     pub(in super::super) fn settle(&self, settle: &Settle) {
-        let withdrawn = self.withdraw(settle);
+        // Under one lock: a loss in between would leave a key of before it, which names another message
+        // by then.
         let state = &mut *self.state.lock();
+        let withdrawn = state.withdraw_settled(settle);
         state.settled.extend(withdrawn.into_iter().map(|(settled, _)| settled));
         self.changed.notify_one();
     }

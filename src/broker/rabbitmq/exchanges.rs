@@ -119,6 +119,6 @@ fn route(
     let attempts = earlier_deliveries(&message.properties, false);
     let delivery = Delivery::new(message_of(shown, &message.properties, &message.data))
         .with_gap(gap)
-        .with_attempt(attempts + 1);
+        .with_attempt(attempts.saturating_add(1));
     shared.exchanges.router.route(listened_to, delivery, turn)
 }

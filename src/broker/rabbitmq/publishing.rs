@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, HashSet};
+use std::pin::pin;
 use std::time::Instant;
 
+use futures_util::future::FutureExt;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
@@ -104,6 +106,7 @@ impl<'a> Publishing<'a> {
                 }
             };
             if let Err(error) = worked {
+                unconfirmed.hear(&mut self.returned).now_or_never();
                 unconfirmed.tell_taken(&shared.outbox, &self.returned);
                 unconfirmed.clear();
                 if !self.listening.status().connected() {
@@ -116,7 +119,9 @@ impl<'a> Publishing<'a> {
 
     /// Sends in its order what was returned.
     async fn send_again(&mut self, unconfirmed: &mut Unconfirmed) -> lapin::Result<()> {
-        while let Some((_, item)) = self.again.pop_first() {
+        while !unconfirmed.is_full()
+            && let Some((_, item)) = self.again.pop_first()
+        {
             self.publish(unconfirmed, item, true).await?;
         }
         Ok(())
@@ -180,11 +185,12 @@ impl<'a> Publishing<'a> {
         item: Item<Sending>,
         returned: bool,
     ) -> lapin::Result<()> {
-        if let Some(refused) = self.ensure(&item.what).await? {
+        let sending = &item.what;
+        let properties = properties_of(&sending.message, sending.persistence(), item.again);
+        if let Some(refused) = self.prepare(unconfirmed, sending, &properties).await? {
             self.shared.outbox.answer(item.number, Err(refused));
             return Ok(());
         }
-        let sending = &item.what;
         let (exchange, key) = match &sending.address {
             Address::Topic(key) => (TOPICS.into(), key.clone()),
             Address::Exchange(name, key) => (name.clone(), key.clone()),
@@ -197,17 +203,47 @@ impl<'a> Publishing<'a> {
         // reply that comes too late is lost.
         let mandatory = sending.needs_queue().is_some();
         let options = BasicPublishOptions { mandatory, ..<_>::default() };
-        let properties = properties_of(&sending.message, sending.persistence(), item.again);
-        self.ensure_replies(&properties).await?;
         self.suspicion.sent(item.number, &sending.destination);
         let (channel, bytes) = (self.channel.clone(), sending.message.size());
         let writing = async move {
             let body = item.what.message.body();
             let confirming = channel.basic_publish(exchange, key, options, body, properties).await;
-            Written { item, returned, confirming }
+            Written { item, returned, bytes, confirming }
         };
         unconfirmed.write(Box::pin(writing), bytes);
         Ok(())
+    }
+
+    /// Sees to it that a message, and the replies to it, find their queues. Tells meanwhile of others
+    /// that are confirmed: RabbitMQ may take its time. Returns why it refuses.
+    async fn prepare(
+        &mut self,
+        unconfirmed: &mut Unconfirmed,
+        sending: &Sending,
+        properties: &BasicProperties,
+    ) -> lapin::Result<Option<BrokerError>> {
+        let (shared, mut returned) = (self.shared, std::mem::take(&mut self.returned));
+        let prepared = {
+            let mut ensuring = pin!(async {
+                let refused = self.ensure(sending).await?;
+                if refused.is_none() {
+                    self.ensure_replies(properties).await?;
+                }
+                Ok(refused)
+            });
+            loop {
+                let waits = unconfirmed.waits();
+                tokio::select! {
+                    biased;
+                    prepared = &mut ensuring => break prepared,
+                    () = unconfirmed.hear(&mut returned), if waits => {
+                        unconfirmed.tell_taken(&shared.outbox, &returned);
+                    }
+                }
+            }
+        };
+        self.returned = returned;
+        prepared
     }
 
     /// RabbitMQ has said what becomes of a message.

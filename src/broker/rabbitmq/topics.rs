@@ -168,7 +168,7 @@ fn route(
     let attempts = earlier_deliveries(&message.properties, false);
     let delivery = Delivery::new(message_of(&topic, &message.properties, &message.data))
         .with_gap(gap)
-        .with_attempt(attempts + 1);
+        .with_attempt(attempts.saturating_add(1));
     shared.topics.router.route(&topic, delivery, turn)
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Written {
     pub(super) item: Item<Sending>,
     /// Whether it was returned before, and sent again.
     pub(super) returned: bool,
+    /// As they were counted.
+    pub(super) bytes: usize,
     pub(super) confirming: lapin::Result<PublisherConfirm>,
 }
 
@@ -99,8 +101,8 @@ impl Unconfirmed {
         hears
     }
 
-    fn written(&mut self, Written { item, returned, confirming }: Written) {
-        self.writing_bytes = self.writing_bytes.saturating_sub(item.what.message.size());
+    fn written(&mut self, Written { item, returned, bytes, confirming }: Written) {
+        self.writing_bytes = self.writing_bytes.saturating_sub(bytes);
         match confirming {
             // With the message goes what it takes of memory and of the number that may be unconfirmed.
             Ok(confirming) => self.waiting.push(Box::pin(async move {

@@ -173,6 +173,8 @@ fn add_to<K>(runs: &mut Vec<Run<K>>, to: Subscriber, tag: u64, stored: Stored<K>
 
 impl<K> Stored<K> {
     fn delivery(&self, tag: u64) -> Delivery {
-        Delivery::new(self.message.clone()).with_tag(tag).with_attempt(self.attempts + 1)
+        Delivery::new(self.message.clone())
+            .with_tag(tag)
+            .with_attempt(self.attempts.saturating_add(1))
     }
 }

@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::frame::SharedMessage;
+use crate::session::Settlement;
 
-use super::super::super::{Subscriber, SubscriberId};
+use super::super::super::{Settle, Subscriber, SubscriberId};
 use super::Settled;
 
 /// Everything that the lock protects.
@@ -103,6 +104,24 @@ impl<K: Copy> State<K> {
             consumer.unsettled -= 1;
         }
         self.unsettled.remove(&tag)
+    }
+
+    /// Withdraws what is settled: each with how often it may have reached a consumer.
+    pub(super) fn withdraw_settled(&mut self, settle: &Settle) -> Vec<(Settled<K>, u32)> {
+        let withdraw = |tag: &u64| {
+            let assigned = self.withdraw(*tag, settle.subscriber)?;
+            if settle.settlement == Settlement::Rejected && self.requeues {
+                self.put_back(*tag, assigned);
+                return None;
+            }
+            let Stored { key, attempts, .. } = assigned.stored;
+            let settled = match settle.settlement {
+                Settlement::Acknowledged => Settled::Done(key),
+                Settlement::Rejected => Settled::Requeue(key),
+            };
+            Some((settled, attempts.saturating_add(1)))
+        };
+        settle.tags.iter().filter_map(withdraw).collect()
     }
 
     /// Makes a message ready again, in its old place.

@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::dispatch::{ASSIGNED_AT_ONCE, RUN_BYTES};
 use super::*;
 use crate::broker::{Outlet, Taken};
-use crate::session::{Delivery, SubscriptionKey};
+use crate::session::{Delivery, Settlement, SubscriptionKey};
 
 /// A connection whose answer the test gives.
 struct Connection {
